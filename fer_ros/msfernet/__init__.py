@@ -1,0 +1,1 @@
+"""MSFERNet: the network and how it is made (data, training, evaluation, export)."""

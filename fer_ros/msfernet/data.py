@@ -1,0 +1,229 @@
+"""Labelled faces from the layouts in which data sets are handed out.
+
+* Image folders: ``<root>/<split>/<class>/*.jpg`` (or png, bmp, pgm), classes under any usual synonym.
+* The Kaggle CSV of FER2013: columns ``emotion,pixels,Usage``. A ``fer2013new.csv`` beside it (FER+, Barsoum
+  et al., ICMI 2016) turns its votes into soft labels; pictures with no vote for one of the seven are left out.
+* CK+48: ``<root>/<class>/S010_004_00000017.png``. Contempt is left out. Splits are folds of whole subjects,
+  since pictures of one person in training and test make results look better than they are.
+"""
+
+import csv
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from fer_ros.emotions import EMOTIONS, emotion_named
+from fer_ros.msfernet.network import INPUT_SIZE
+
+log = logging.getLogger(__name__)
+
+PICTURES = {'.jpg', '.jpeg', '.png', '.bmp', '.pgm', '.tif', '.tiff'}
+SPLIT_NAMES = {
+    'train': ('train', 'training'),
+    'validation': ('validation', 'val', 'valid', 'publictest', 'public'),
+    'test': ('test', 'testing', 'privatetest', 'private'),
+}
+"""Names under which data sets file each split; `all` takes every split."""
+LEFT_OUT = {'contempt', 'contemptuous'}
+FOLDS = 5
+_SUBJECT = re.compile(r'^(S\d+)_', re.IGNORECASE)
+_FERPLUS_COLUMNS = {'neutral': 'neutral', 'happiness': 'happy', 'surprise': 'surprised', 'sadness': 'sad',
+                    'anger': 'angry', 'disgust': 'disgusted', 'fear': 'scared'}
+
+
+class DataError(Exception):
+    """The data set cannot be used; the text names the place and the remedy."""
+
+
+@dataclass
+class FaceSet:
+    """Labelled grey faces of one split."""
+
+    images: np.ndarray
+    """(N, 48, 48) uint8."""
+    targets: np.ndarray
+    """(N, 7) float32 probabilities in the order of `EMOTIONS`, rows summing to 1; one-hot for hard labels."""
+    names: list[str]
+    """Where each face comes from: a path below the root, or `row N`."""
+    skipped: list[str] = field(default_factory=list)
+    """What could not be read, with the reason."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(N,) int64 most probable class."""
+        return self.targets.argmax(1)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load(root: str | Path, split: str, *, progress: bool = True) -> FaceSet:
+    """Read one split of the data set under `root`, whose layout is recognised by what is there.
+
+    Args:
+        root: a folder, or the Kaggle CSV.
+        split: `train`, `validation`, `test` (or a name as it stands there), or `all`; for CK+48 `all`,
+            or `fold0-train`, `fold0-validation` to `fold4-…`.
+        progress: show a bar.
+
+    Raises:
+        DataError: nothing usable is there.
+    """
+    root = Path(root).expanduser()
+    if not root.exists():
+        raise DataError(f'no data at {root}: name an image folder, a CK+48 folder or the Kaggle CSV')
+    if root.is_file():
+        faces = _load_csv(root, split, progress)
+    elif _class_folders(root):
+        faces = _load_classes_without_split(root, split, progress)
+    elif table := next((p for p in (root / 'fer2013.csv', root / 'icml_face_data.csv') if p.is_file()), None):
+        faces = _load_csv(table, split, progress)
+    else:
+        faces = _load_split_folders(root, split, progress)
+    if faces.skipped:
+        log.warning('%d of %d entries skipped, the first: %s',
+                    len(faces.skipped), len(faces) + len(faces.skipped), faces.skipped[0])
+    if not len(faces):
+        reason = f'; the first: {faces.skipped[0]}' if faces.skipped else ''
+        raise DataError(f'no readable face for split {split!r} under {root} ({len(faces.skipped)} skipped{reason})')
+    return faces
+
+
+def _load_split_folders(root: Path, split: str, progress: bool) -> FaceSet:
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and _class_folders(p))
+    if split != 'all':
+        wanted = _split_names(split)
+        chosen = [p for p in folders if p.name.lower() in wanted]
+        if not chosen:
+            there = ', '.join(p.name for p in folders) or 'no folder with emotion classes in it'
+            raise DataError(f'no split {split!r} under {root}: found {there}; '
+                            'expected <root>/<split>/<class>/*.jpg, or the Kaggle CSV')
+        folders = chosen
+    return _read_pictures(root, [p for folder in folders for p in _labelled_pictures(folder)], progress)
+
+
+def _load_classes_without_split(root: Path, split: str, progress: bool) -> FaceSet:
+    pictures = _labelled_pictures(root)
+    subjects = sorted({m.group(1).upper() for path, _ in pictures if (m := _SUBJECT.match(path.name))})
+    if split != 'all':
+        fold = re.fullmatch(rf'fold([0-{FOLDS - 1}])-(train|validation)', split)
+        if fold is None or not subjects:
+            raise DataError(f'{root} holds classes without splits: use split all'
+                            + (f', or fold0-train, fold0-validation to fold{FOLDS - 1}-…' if subjects else '')
+                            + f', not {split!r}')
+        held_out = set(subjects[int(fold.group(1))::FOLDS])
+        validation = fold.group(2) == 'validation'
+        pictures = [(path, emotion) for path, emotion in pictures
+                    if (m := _SUBJECT.match(path.name)) and (m.group(1).upper() in held_out) == validation]
+    return _read_pictures(root, pictures, progress)
+
+
+def _class_folders(folder: Path) -> list[tuple[Path, str]]:
+    return [(p, emotion) for p in sorted(folder.iterdir()) if p.is_dir() and (emotion := emotion_named(p.name))]
+
+
+def _labelled_pictures(folder: Path) -> list[tuple[Path, str]]:
+    unknown = [p.name for p in sorted(folder.iterdir())
+               if p.is_dir() and not emotion_named(p.name) and p.name.lower() not in LEFT_OUT]
+    if unknown:
+        log.warning('%s: folders that name no emotion are left out: %s', folder, ', '.join(unknown))
+    return [(path, emotion) for place, emotion in _class_folders(folder)
+            for path in sorted(place.iterdir()) if path.suffix.lower() in PICTURES]
+
+
+def _split_names(split: str) -> set[str]:
+    split = split.lower()
+    return {split, *next((names for names in SPLIT_NAMES.values() if split in names), ())}
+
+
+def _read_pictures(root: Path, pictures: list[tuple[Path, str]], progress: bool) -> FaceSet:
+    images, labels, names, skipped = [], [], [], []
+    for path, emotion in tqdm(pictures, desc='reading faces', unit='face', disable=not progress):
+        name = str(path.relative_to(root))
+        pixels = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(pixels, cv2.IMREAD_GRAYSCALE) if len(pixels) else None
+        if image is None:
+            skipped.append(f'{name}: not a readable picture')
+            continue
+        images.append(_fit(image))
+        labels.append(EMOTIONS.index(emotion))
+        names.append(name)
+    return _face_set(images, np.eye(len(EMOTIONS), dtype=np.float32)[labels], names, skipped)
+
+
+def _fit(image: np.ndarray) -> np.ndarray:
+    if image.shape == (INPUT_SIZE, INPUT_SIZE):
+        return image
+    return cv2.resize(image, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def _load_csv(path: Path, split: str, progress: bool) -> FaceSet:
+    votes_path = path.with_name('fer2013new.csv')
+    votes = _read_votes(votes_path) if votes_path.is_file() and votes_path != path else None
+    wanted = None if split == 'all' else _split_names(split)
+    images, targets, names, skipped = [], [], [], []
+    with path.open(newline='') as file:
+        rows = csv.DictReader(file)
+        columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
+        missing = [name for name in ('emotion', 'pixels', 'usage') if name not in columns]
+        if missing:
+            raise DataError(f'{path} lacks the column {missing[0]!r}: expected emotion,pixels,Usage')
+        for number, row in enumerate(tqdm(rows, desc='reading faces', unit='face', disable=not progress)):
+            usage = (row[columns['usage']] or '').strip().lower()
+            if wanted is not None and usage not in wanted:
+                continue
+            name = f'row {number + 2}'
+            try:
+                image = np.array((row[columns['pixels']] or '').split(), np.int64)
+                label = int(row[columns['emotion']])
+            except ValueError as error:
+                skipped.append(f'{name}: {error}')
+                continue
+            if image.size != INPUT_SIZE ** 2 or image.min() < 0 or image.max() > 255:
+                skipped.append(f'{name}: expected {INPUT_SIZE ** 2} pixels of 0 to 255, got {image.size}')
+                continue
+            if not 0 <= label < len(EMOTIONS):
+                skipped.append(f'{name}: emotion {label} is not in 0 to {len(EMOTIONS) - 1}')
+                continue
+            target = np.eye(len(EMOTIONS), dtype=np.float32)[label]
+            if votes is not None:
+                if number >= len(votes):
+                    skipped.append(f'{name}: no FER+ votes for it')
+                    continue
+                target = votes[number]
+                if target.sum() == 0:
+                    skipped.append(f'{name}: no FER+ vote for one of the seven emotions')
+                    continue
+                target = target / target.sum()
+            images.append(image.astype(np.uint8).reshape(INPUT_SIZE, INPUT_SIZE))
+            targets.append(target)
+            names.append(name)
+    return _face_set(images, np.array(targets, np.float32), names, skipped)
+
+
+def _read_votes(path: Path) -> np.ndarray:
+    with path.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    votes = np.zeros((len(rows), len(EMOTIONS)), np.float32)
+    for column, emotion in _FERPLUS_COLUMNS.items():
+        try:
+            votes[:, EMOTIONS.index(emotion)] = [float(row[column]) for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f'{path}: votes for {column!r} cannot be read ({error!r}): expected the FER+ table') from error
+    return votes
+
+
+def _face_set(images: list[np.ndarray], targets: np.ndarray, names: list[str], skipped: list[str]) -> FaceSet:
+    return FaceSet(np.array(images, np.uint8).reshape(-1, INPUT_SIZE, INPUT_SIZE),
+                   targets.reshape(-1, len(EMOTIONS)), names, skipped)
+
+
+def subset(faces: FaceSet, count: int) -> FaceSet:
+    """`count` faces taken evenly over the set, whose order is by class, so that every class keeps its share."""
+    chosen = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).astype(int))
+    return FaceSet(faces.images[chosen], faces.targets[chosen], [faces.names[i] for i in chosen], faces.skipped)

@@ -1,0 +1,331 @@
+"""Train MSFERNet: cross-entropy jointly with supervised contrastive learning.
+
+    python -m fer_ros.msfernet.train --data DIR --out runs/first
+
+leaves in the output folder, after every epoch: ``checkpoint.safetensors`` (to ``--resume`` from),
+``metrics.jsonl``, ``curves.png``, ``best.safetensors`` (the averaged weights of the best epoch on the
+validation split) and ``last.safetensors``.
+"""
+
+import argparse
+import copy
+import json
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Generator, Tensor, nn
+from tqdm import tqdm
+
+from fer_ros.msfernet import data
+from fer_ros.msfernet.augmentation import Augmentation
+from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
+from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
+from fer_ros.msfernet.preprocessing import network_input
+from fer_ros.msfernet.weights import Model, WeightsError, read_tensors, save_model, write_tensors
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the result of a training run, besides data and network."""
+
+    epochs: int = 60
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    warmup: float = 0.05
+    """Share of the run over which the rate rises to its peak; then it falls along a cosine to 0."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    smoothing: float = 0.1
+    supcon_weight: float = 0.2
+    """Weight of the contrastive beside the cross-entropy loss; 0 leaves it out."""
+    supcon_temperature: float = 0.1
+    ema_decay: float = 0.999
+    """Of the running average of the weights, which is what is evaluated and saved."""
+    sizes: tuple[tuple[float, int], ...] = ((0.0, INPUT_SIZE),)
+    """(share of the run, side in pixels): small faces first cost less and teach the coarse part as well."""
+    augment: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise ValueError(f'epochs must be at least 1 and batch_size at least 2, got {self.epochs}, {self.batch_size}')
+        if not self.sizes or self.sizes[0][0] != 0 or self.sizes[-1][1] != INPUT_SIZE:
+            raise ValueError(f'sizes must start at 0 and end with {INPUT_SIZE} pixels, got {self.sizes}')
+
+    def size_at(self, progress: float) -> int:
+        """Side of the training pictures at `progress` (0 to 1) through the run."""
+        return [size for start, size in self.sizes if start <= progress][-1]
+
+    def rate_at(self, progress: float) -> float:
+        """Learning rate at `progress` (0 to 1) through the run."""
+        if progress < self.warmup:
+            return self.learning_rate * progress / self.warmup
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (progress - self.warmup) / (1 - self.warmup)))
+
+
+class Trainer:
+    """Runs a recipe over a data set, epoch by epoch.
+
+    The state after an epoch depends on the recipe, the data and the number of threads alone, so a run that was
+    interrupted and resumed ends like one that was not.
+    """
+
+    def __init__(self, network: MSFERNet, train: data.FaceSet, validation: data.FaceSet, recipe: Recipe, out: Path, *,
+                 device: str = 'cpu', compile_network: bool = False):
+        if len(train) < recipe.batch_size:
+            raise ValueError(f'{len(train)} training faces do not fill one batch of {recipe.batch_size}: '
+                             'lower --batch-size or add data')
+        self.recipe = recipe
+        self.out = out
+        self.device = torch.device(device)
+        torch.manual_seed(recipe.seed)
+        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.projection = ProjectionHead(network.embedding_size).to(self.device)
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self._forward = torch.compile(self.network) if compile_network else self.network
+        self._inputs = network_input(train.images).to(self.device)
+        self._targets = torch.from_numpy(train.targets).to(self.device)
+        self._validation = validation
+        weights = [*self.network.parameters(), *self.projection.parameters()]
+        self._optimiser = torch.optim.SGD(
+            [{'params': [p for p in weights if p.ndim > 1], 'weight_decay': recipe.weight_decay},
+             {'params': [p for p in weights if p.ndim == 1], 'weight_decay': 0.0}],
+            lr=0.0, momentum=recipe.momentum, nesterov=True)
+        self._augmentation = Augmentation()
+        self.epoch = 0
+        self.best = -1.0
+        self.steps_per_epoch = len(train) // recipe.batch_size
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / 'checkpoint.safetensors'
+
+    def run(self) -> None:
+        """Train the epochs that are left."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        total = self.recipe.epochs * self.steps_per_epoch
+        with tqdm(total=total, initial=self.epoch * self.steps_per_epoch, unit='step', smoothing=0.02, mininterval=2) as bar:
+            while self.epoch < self.recipe.epochs:
+                started = time.monotonic()
+                losses = self._train_epoch(bar)
+                seconds = time.monotonic() - started
+                accuracy, validation_loss = self.evaluate()
+                self.epoch += 1
+                metrics = {'epoch': self.epoch, **losses, 'validation_accuracy': accuracy,
+                           'validation_loss': validation_loss, 'seconds': round(seconds, 1),
+                           'faces_per_second': round(self.steps_per_epoch * self.recipe.batch_size / seconds, 1)}
+                bar.set_postfix(epoch=self.epoch, loss=f'{losses["loss"]:.3f}', validation=f'{accuracy:.2%}')
+                self._save(metrics)
+
+    def evaluate(self) -> tuple[float, float]:
+        """Accuracy (0 to 1) and cross-entropy of the averaged weights on the validation split."""
+        correct, loss = 0, 0.0
+        with torch.no_grad():
+            for start in range(0, len(self._validation), 256):
+                batch = slice(start, start + 256)
+                faces = network_input(self._validation.images[batch]).to(self.device, memory_format=torch.channels_last)
+                targets = torch.from_numpy(self._validation.targets[batch]).to(self.device)
+                logits = self.average(faces).logits
+                correct += int((logits.argmax(1) == targets.argmax(1)).sum())
+                loss += float(soft_cross_entropy(logits, targets)) * len(targets)
+        return correct / len(self._validation), loss / len(self._validation)
+
+    def _train_epoch(self, bar: tqdm) -> dict[str, float]:
+        recipe = self.recipe
+        # All randomness of an epoch comes from its own seed, so that resuming needs no generator state.
+        seed = recipe.seed * 1_000_003 + self.epoch
+        torch.manual_seed(seed)
+        generator = Generator().manual_seed(seed)
+        order = torch.randperm(len(self._inputs), generator=generator)
+        self.network.train()
+        sums = torch.zeros(3)
+        for step in range(self.steps_per_epoch):
+            progress = (self.epoch + step / self.steps_per_epoch) / recipe.epochs
+            for group in self._optimiser.param_groups:
+                group['lr'] = recipe.rate_at(progress)
+            chosen = order[step * recipe.batch_size:(step + 1) * recipe.batch_size].to(self.device)
+            faces, targets = self._inputs[chosen], self._targets[chosen]
+            if recipe.augment:
+                faces = self._augmentation(faces, generator, size=recipe.size_at(progress))
+            faces = faces.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=_fast_bfloat16(self.device)):
+                logits, embedding = self._forward(faces)
+                projected = self.projection(embedding) if recipe.supcon_weight else embedding
+            cross_entropy = soft_cross_entropy(logits, targets, smoothing=recipe.smoothing)
+            contrastive = torch.zeros((), device=self.device)
+            if recipe.supcon_weight:
+                contrastive = supervised_contrastive_loss(projected, targets.argmax(1), temperature=recipe.supcon_temperature)
+            loss = cross_entropy + recipe.supcon_weight * contrastive
+            if not torch.isfinite(loss):
+                raise FloatingPointError(f'the loss became {loss.item()} in epoch {self.epoch + 1}: lower --learning-rate')
+            self._optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            self._optimiser.step()
+            self._update_average(self.epoch * self.steps_per_epoch + step)
+            sums += torch.stack((loss, cross_entropy, contrastive)).detach().float().cpu()
+            bar.update()
+        return dict(zip(('loss', 'cross_entropy', 'contrastive'), (sums / self.steps_per_epoch).tolist(), strict=True))
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        # A young average must not remember the random start for long.
+        decay = min(self.recipe.ema_decay, (1 + step) / (10 + step))
+        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def _save(self, metrics: dict) -> None:
+        facts = {'epochs': self.epoch, 'recipe': asdict(self.recipe), 'validation_accuracy': metrics['validation_accuracy']}
+        names = ['last']
+        if metrics['validation_accuracy'] > self.best:
+            self.best = metrics['validation_accuracy']
+            names.append('best')
+        for name in names:
+            save_model(self.out / f'{name}.safetensors', Model(self.average, training=facts))
+        tensors = {f'{part}.{name}': value for part, module in self._modules().items()
+                   for name, value in module.state_dict().items()}
+        for index, parameter in enumerate(self._parameters()):
+            tensors[f'momentum.{index}'] = self._optimiser.state[parameter]['momentum_buffer']
+        write_tensors(self.checkpoint, tensors, {
+            'epoch': str(self.epoch), 'best': repr(self.best), 'recipe': json.dumps(asdict(self.recipe)),
+            'architecture': json.dumps(self.network.architecture)})
+        with (self.out / 'metrics.jsonl').open('a') as file:
+            file.write(json.dumps(metrics) + '\n')
+        draw_curves(self.out / 'metrics.jsonl', self.out / 'curves.png')
+
+    def resume(self) -> None:
+        """Take up the run whose checkpoint is in the output folder.
+
+        Raises:
+            WeightsError: there is none, or it is of another recipe or network.
+        """
+        tensors, metadata = read_tensors(self.checkpoint)
+        for what, here in (('recipe', asdict(self.recipe)), ('architecture', self.network.architecture)):
+            there = json.loads(metadata[what])
+            here = json.loads(json.dumps(here))
+            differing = [key for key in here if here[key] != there.get(key) and key != 'epochs']
+            if differing:
+                key = differing[0]
+                raise WeightsError(f'{self.checkpoint} was trained with {key}={there.get(key)!r}, not {here[key]!r}: '
+                                   'resume with the same settings or choose another --out')
+        for part, module in self._modules().items():
+            module.load_state_dict({name.removeprefix(f'{part}.'): value for name, value in tensors.items()
+                                    if name.startswith(f'{part}.')})
+        for index, parameter in enumerate(self._parameters()):
+            buffer = torch.empty_like(parameter).copy_(tensors[f'momentum.{index}'])
+            self._optimiser.state[parameter]['momentum_buffer'] = buffer
+        self.epoch = int(metadata['epoch'])
+        self.best = float(metadata['best'])
+        # An interruption between checkpoint and metrics, or after a crash, must not leave a line twice.
+        metrics = self.out / 'metrics.jsonl'
+        if metrics.is_file():
+            lines = [line for line in metrics.read_text().splitlines() if json.loads(line)['epoch'] <= self.epoch]
+            metrics.write_text(''.join(f'{line}\n' for line in lines))
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {'network': self.network, 'projection': self.projection, 'average': self.average}
+
+    def _parameters(self) -> list[Tensor]:
+        """Parameters with a momentum; the projection has none without a contrastive loss."""
+        return [p for group in self._optimiser.param_groups for p in group['params']
+                if self.recipe.supcon_weight or not any(p is q for q in self.projection.parameters())]
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    if device.type == 'cuda':
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def draw_curves(metrics: Path, picture: Path) -> None:
+    """Draw losses and validation accuracy over the epochs of a ``metrics.jsonl``."""
+    from matplotlib.figure import Figure
+
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    epochs = [row['epoch'] for row in rows]
+    figure = Figure(figsize=(9, 3.6), layout='constrained')
+    left, right = figure.subplots(1, 2)
+    for key, label in (('cross_entropy', 'training'), ('validation_loss', 'validation')):
+        left.plot(epochs, [row[key] for row in rows], label=label)
+    left.set(xlabel='epoch', ylabel='cross-entropy')
+    left.legend()
+    right.plot(epochs, [100 * row['validation_accuracy'] for row in rows], color='C2')
+    right.set(xlabel='epoch', ylabel='validation accuracy, 7 classes (%)')
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(picture, dpi=120)
+
+
+def _sizes(text: str) -> tuple[tuple[float, int], ...]:
+    """Parse ``0:32,0.5:40,0.75:48``."""
+    try:
+        return tuple((float(start), int(size)) for start, size in (part.split(':') for part in text.split(',')))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'{text!r} is not like 0:32,0.5:40,0.75:48') from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog='train', description='Train MSFERNet by supervised contrastive learning.')
+    parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
+    parser.add_argument('--out', type=Path, required=True, help='folder for checkpoint, weights, metrics and curves')
+    parser.add_argument('--train-split', default='train')
+    parser.add_argument('--validation-split', default='validation')
+    parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in --out')
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores')
+    parser.add_argument('--compile', action='store_true', help='compile the network first (faster; needs a C++ compiler)')
+    defaults = Recipe()
+    for item in fields(Recipe):
+        name = '--' + item.name.replace('_', '-')
+        default = getattr(defaults, item.name)
+        if item.name == 'augment':
+            parser.add_argument(name, action=argparse.BooleanOptionalAction, default=default)
+        else:
+            convert = _sizes if item.name == 'sizes' else type(default)
+            parser.add_argument(name, type=convert, default=default, help=f'default: {default}')
+    parser.add_argument('--single-scale', action='store_true', help='both views 3×3: the ablation of equal cost')
+    parser.add_argument('--no-attention', action='store_true', help='without CBAM: an ablation')
+    parser.add_argument('--limit', type=int, default=0, help='use only this many training faces, evenly taken; 0: all')
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = options.device
+    if device == 'auto':
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        recipe = Recipe(**{item.name: getattr(options, item.name) for item in fields(Recipe)})
+        train = data.load(options.data, options.train_split)
+        validation = data.load(options.data, options.validation_split)
+        if options.limit:
+            train = data.subset(train, options.limit)
+        torch.manual_seed(recipe.seed)
+        network = MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention)
+        trainer = Trainer(network, train, validation, recipe, options.out, device=device, compile_network=options.compile)
+        if options.resume:
+            trainer.resume()
+        elif trainer.checkpoint.exists():
+            raise WeightsError(f'{trainer.checkpoint} is there already: add --resume or choose another --out')
+        trainer.run()
+    except (data.DataError, WeightsError, ValueError, FloatingPointError) as error:
+        print(f'train: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f'train: stopped; go on with --resume --out {options.out}', file=sys.stderr)
+        return 130
+    print(f'best validation accuracy {trainer.best:.2%}: {options.out / "best.safetensors"}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

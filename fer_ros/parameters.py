@@ -1,0 +1,78 @@
+"""Every parameter of every node, once: name, default, meaning, unit and range.
+
+The nodes declare their parameters from these tables, and config/fer.yaml and the README are checked against them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One node parameter; its type is its default's (bool, int, float or str)."""
+
+    name: str
+    default: bool | int | float | str
+    description: str
+    unit: str = ''
+    range: tuple[float, float] | None = None
+    """Smallest and largest value, both allowed."""
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+    """Fixed when the node is created; all others may be changed later, structural ones while it is unconfigured."""
+    at_configure: bool = False
+    """Takes effect at the next configure transition: may be set, with a reason logged, only while not active."""
+
+
+FER_NODE = (
+    Parameter('image_transport', 'raw', 'Type of the image subscription: sensor_msgs/Image on image, or '
+              'sensor_msgs/CompressedImage on image/compressed.', choices=('raw', 'compressed'), at_configure=True),
+    Parameter('model', '', 'Weights file (.safetensors); empty: the one that comes with the package.', at_configure=True),
+    Parameter('device', 'auto', 'Where the network runs: auto, cpu, cuda or cuda:N. auto falls back to the CPU with a '
+              'log line; cuda without a GPU is an error.', at_configure=True),
+    Parameter('threads', 1, 'CPU threads of the network.', range=(1, 64), at_configure=True),
+    Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), full range (about '
+              '5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'), at_configure=True),
+    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx), and by a MediaPipe without bundled '
+              'models (.tflite).', at_configure=True),
+    Parameter('detection_confidence', 0.5, 'Faces found with a lower score are ignored.', range=(0.05, 1.0)),
+    Parameter('max_faces', 16, 'At most this many faces are followed, largest first.', range=(1, 64)),
+    Parameter('track_timeout', 1.0, 'A face not seen for this long loses its id.', 's', (0.05, 30.0)),
+    Parameter('half_life', 0.3, 'Smoothing: after this time an old expression counts half. 0: no smoothing.', 's',
+              (0.0, 10.0)),
+    Parameter('primary_face', 'largest', 'Which face ~/emotion and ~/valence speak of: the largest, the longest '
+              'followed, or the one nearest to the image centre.', choices=('largest', 'oldest', 'centre')),
+    Parameter('primary_hold', 0.7, 'Another face becomes primary only after it was the better one for this long.', 's',
+              (0.0, 10.0)),
+    Parameter('max_rate', 0.0, 'Process at most this many frames per second. 0: every frame there is time for.', 'Hz',
+              (0.0, 240.0)),
+    Parameter('annotated', True, 'Offer ~/annotated; it is drawn only while someone subscribes.'),
+)
+
+VIDEO_SOURCE = (
+    Parameter('video', '', 'Camera number (0), device (/dev/video0), video file or folder of pictures; empty: the '
+              'built-in clip.', read_only=True),
+    Parameter('rate', 0.0, 'Frames per second; 0: that of the source (30 for pictures and the built-in clip).', 'Hz',
+              (0.0, 240.0), read_only=True),
+    Parameter('loop', True, 'Start again at the end of a file, folder or the built-in clip; else the node ends.',
+              read_only=True),
+    Parameter('width', 0, 'Width to ask a camera for, or of the built-in clip; 0: its own.', 'px', (0, 7680),
+              read_only=True),
+    Parameter('height', 0, 'Height likewise.', 'px', (0, 4320), read_only=True),
+    Parameter('frame_id', 'camera', 'frame_id of the published headers.', read_only=True),
+    Parameter('reliable', False, 'Publish with reliable instead of best-effort QoS.', read_only=True),
+)
+
+VALENCE_PLOT = (
+    Parameter('window', 'auto', 'Show a window: auto (when there is a display), true or false.',
+              choices=('auto', 'true', 'false'), read_only=True),
+    Parameter('seconds', 30.0, 'Length of the rolling time axis.', 's', (1.0, 3600.0)),
+    Parameter('rate', 10.0, 'Redraws per second.', 'Hz', (0.1, 60.0)),
+    Parameter('min_life', 0.5, 'Faces followed for less than this are not drawn.', 's', (0.0, 60.0)),
+    Parameter('width', 960, 'Width of the picture.', 'px', (320, 3840), read_only=True),
+    Parameter('height', 400, 'Height of the picture.', 'px', (200, 2160), read_only=True),
+    Parameter('output_dir', '', 'Where ~/save and the end of the node write PNG and CSV; empty: only ~/save writes, to '
+              'the current folder.'),
+)
+
+NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT}
+"""Parameters by default node name."""
