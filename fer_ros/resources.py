@@ -1,0 +1,32 @@
+"""Files that come with the package, wherever it lies: a source tree, or a colcon install's share folder."""
+
+import os
+import sys
+from pathlib import Path
+
+PACKAGE = 'fer_ros'
+
+
+def shared_file(name: str) -> Path:
+    """Path of a file or folder that comes with the package, such as 'models/msfernet.safetensors'.
+
+    The source tree that this module was imported from comes first, then share/fer_ros of each ament prefix
+    (``AMENT_PREFIX_PATH``), then that of the Python environment.
+
+    Raises:
+        FileNotFoundError: it is in none of these places; the text names them.
+    """
+    places = [folder / name for folder in _share_folders()]
+    for path in places:
+        if path.exists():
+            return path
+    looked = ', '.join(map(str, places))
+    raise FileNotFoundError(f'{name} does not come with this installation of {PACKAGE}: looked for {looked}; '
+                            'install the package again, or give a path of your own')
+
+
+def _share_folders() -> list[Path]:
+    source = Path(__file__).resolve().parent.parent
+    prefixes = [Path(p) for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p] + [Path(sys.prefix)]
+    folders = [source] if (source / 'package.xml').is_file() or (source / 'setup.cfg').is_file() else []
+    return list(dict.fromkeys(folders + [prefix / 'share' / PACKAGE for prefix in prefixes]))
