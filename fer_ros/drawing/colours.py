@@ -1,0 +1,52 @@
+"""Colours that stay apart for colour-blind eyes, and which face has which; all are BGR, 0 to 255."""
+
+import zlib
+from collections.abc import Iterable
+
+Colour = tuple[int, int, int]
+
+# Okabe and Ito's palette; its yellow is darkened and its black replaced, so that all show on white and on a picture.
+FACE_COLOURS: tuple[Colour, ...] = (
+    (178, 114, 0),    # blue
+    (0, 94, 213),     # vermilion
+    (115, 158, 0),    # bluish green
+    (167, 121, 204),  # reddish purple
+    (0, 159, 230),    # orange
+    (233, 180, 86),   # sky blue
+    (30, 170, 190),   # dark yellow
+    (85, 34, 136),    # wine
+)
+
+POSITIVE: Colour = (178, 114, 0)
+NEGATIVE: Colour = (0, 94, 213)
+NEUTRAL: Colour = (120, 120, 120)
+
+_REMEMBERED = 256
+"""Ids whose colour is kept: more than are ever shown together, few enough to bound the memory."""
+
+
+class FaceColours:
+    """Gives each face a colour of `FACE_COLOURS` and keeps it.
+
+    The colour follows from the id, so that programs which draw the same faces apart from each other agree; only where
+    two faces shown together would share one does the newer take the next free colour.
+    """
+
+    def __init__(self) -> None:
+        self._index: dict[str, int] = {}
+
+    def __call__(self, face_ids: Iterable[str]) -> dict[str, Colour]:
+        """Colours of faces that are shown together, different as long as there are no more faces than colours."""
+        face_ids = list(dict.fromkeys(face_ids))
+        taken = {self._index[i] for i in face_ids if i in self._index}
+        for face_id in face_ids:
+            index = self._index.pop(face_id, None)
+            if index is None:
+                first = zlib.crc32(face_id.encode()) % len(FACE_COLOURS)
+                ring = ((first + step) % len(FACE_COLOURS) for step in range(len(FACE_COLOURS)))
+                index = next((i for i in ring if i not in taken), first)
+                taken.add(index)
+            self._index[face_id] = index  # the last used at the end
+        while len(self._index) > max(_REMEMBERED, len(face_ids)):
+            del self._index[next(iter(self._index))]
+        return {i: FACE_COLOURS[self._index[i]] for i in face_ids}
