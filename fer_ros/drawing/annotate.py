@@ -68,7 +68,7 @@ def _draw_bar(picture: np.ndarray, valence: float, x: int, y: int, length: int, 
     bar = length - number_width - 6
     middle_y = top + row // 2
     cv2.rectangle(picture, (left, top), (left + length - 1, top + row - 1), _DARK, cv2.FILLED)
-    put_text(picture, number, left + length - 3, middle_y, small, _WHITE, align=(1, 0.5))
+    put_text(picture, number, left + length - 3, top + (row - number_height) // 2, small, _WHITE, align=(1, 0))
     if bar < 12:  # no room for more than the number
         return
     y0, y1 = middle_y - thickness // 2, middle_y + thickness // 2
