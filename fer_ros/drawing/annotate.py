@@ -64,7 +64,7 @@ def _draw_bar(picture: np.ndarray, valence: float, x: int, y: int, length: int, 
     small = max(10, round(size * 0.85))
     number_width, number_height = text_size(number, small)
     row = max(thickness + 2, number_height)
-    top = y + 2 if y + 2 + row <= height else max(0, y - row - 2)
+    top = y + 2 if y + 2 + row <= height else max(0, min(y, height) - row - 2)
     bar = length - number_width - 6
     middle_y = top + row // 2
     cv2.rectangle(picture, (left, top), (left + length - 1, top + row - 1), _DARK, cv2.FILLED)
