@@ -31,6 +31,7 @@ SPLIT_NAMES = {
 """Names under which data sets file each split; `all` takes every split."""
 LEFT_OUT = {'contempt', 'contemptuous'}
 FOLDS = 5
+_SHOWN = 5
 _SUBJECT = re.compile(r'^(S\d+)_', re.IGNORECASE)
 _FERPLUS_COLUMNS = {'neutral': 'neutral', 'happiness': 'happy', 'surprise': 'surprised', 'sadness': 'sad',
                     'anger': 'angry', 'disgust': 'disgusted', 'fear': 'scared'}
@@ -86,8 +87,9 @@ def load(root: str | Path, split: str, *, progress: bool = True) -> FaceSet:
     else:
         faces = _load_split_folders(root, split, progress)
     if faces.skipped:
-        log.warning('%d of %d entries skipped, the first: %s',
-                    len(faces.skipped), len(faces) + len(faces.skipped), faces.skipped[0])
+        more = ', …' if len(faces.skipped) > _SHOWN else ''
+        log.warning('%d of %d entries skipped: %s%s', len(faces.skipped), len(faces) + len(faces.skipped),
+                    ', '.join(faces.skipped[:_SHOWN]), more)
     if not len(faces):
         reason = f'; the first: {faces.skipped[0]}' if faces.skipped else ''
         raise DataError(f'no readable face for split {split!r} under {root} ({len(faces.skipped)} skipped{reason})')
@@ -109,7 +111,9 @@ def _load_split_folders(root: Path, split: str, progress: bool) -> FaceSet:
 
 def _load_classes_without_split(root: Path, split: str, progress: bool) -> FaceSet:
     pictures = _labelled_pictures(root)
-    subjects = sorted({m.group(1).upper() for path, _ in pictures if (m := _SUBJECT.match(path.name))})
+    subject_of = {path: m.group(1).upper() for path, _ in pictures if (m := _SUBJECT.match(path.name))}
+    subjects = sorted(set(subject_of.values()))
+    skipped = []
     if split != 'all':
         fold = re.fullmatch(rf'fold([0-{FOLDS - 1}])-(train|validation)', split)
         if fold is None or not subjects:
@@ -118,9 +122,11 @@ def _load_classes_without_split(root: Path, split: str, progress: bool) -> FaceS
                             + f', not {split!r}')
         held_out = set(subjects[int(fold.group(1))::FOLDS])
         validation = fold.group(2) == 'validation'
+        skipped = [f'{path.relative_to(root)}: no subject in its name'
+                   for path, _ in pictures if path not in subject_of]
         pictures = [(path, emotion) for path, emotion in pictures
-                    if (m := _SUBJECT.match(path.name)) and (m.group(1).upper() in held_out) == validation]
-    return _read_pictures(root, pictures, progress)
+                    if path in subject_of and (subject_of[path] in held_out) == validation]
+    return _read_pictures(root, pictures, progress, skipped)
 
 
 def _class_folders(folder: Path) -> list[tuple[Path, str]]:
@@ -141,12 +147,15 @@ def _split_names(split: str) -> set[str]:
     return {split, *next((names for names in SPLIT_NAMES.values() if split in names), ())}
 
 
-def _read_pictures(root: Path, pictures: list[tuple[Path, str]], progress: bool) -> FaceSet:
-    images, labels, names, skipped = [], [], [], []
+def _read_pictures(root: Path, pictures: list[tuple[Path, str]], progress: bool, skipped: list[str] = ()) -> FaceSet:
+    images, labels, names, skipped = [], [], [], list(skipped)
     for path, emotion in tqdm(pictures, desc='reading faces', unit='face', disable=not progress):
         name = str(path.relative_to(root))
-        pixels = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(pixels, cv2.IMREAD_GRAYSCALE) if len(pixels) else None
+        try:
+            pixels = np.fromfile(path, np.uint8)
+            image = cv2.imdecode(pixels, cv2.IMREAD_GRAYSCALE) if len(pixels) else None
+        except (OSError, cv2.error):
+            image = None
         if image is None:
             skipped.append(f'{name}: not a readable picture')
             continue
@@ -166,55 +175,69 @@ def _load_csv(path: Path, split: str, progress: bool) -> FaceSet:
     votes_path = path.with_name('fer2013new.csv')
     votes = _read_votes(votes_path) if votes_path.is_file() and votes_path != path else None
     wanted = None if split == 'all' else _split_names(split)
-    images, targets, names, skipped = [], [], [], []
-    with path.open(newline='') as file:
-        rows = csv.DictReader(file)
-        columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
-        missing = [name for name in ('emotion', 'pixels', 'usage') if name not in columns]
-        if missing:
-            raise DataError(f'{path} lacks the column {missing[0]!r}: expected emotion,pixels,Usage')
-        for number, row in enumerate(tqdm(rows, desc='reading faces', unit='face', disable=not progress)):
-            usage = (row[columns['usage']] or '').strip().lower()
-            if wanted is not None and usage not in wanted:
-                continue
-            name = f'row {number + 2}'
-            try:
-                image = np.array((row[columns['pixels']] or '').split(), np.int64)
-                label = int(row[columns['emotion']])
-            except ValueError as error:
-                skipped.append(f'{name}: {error}')
-                continue
-            if image.size != INPUT_SIZE ** 2 or image.min() < 0 or image.max() > 255:
-                skipped.append(f'{name}: expected {INPUT_SIZE ** 2} pixels of 0 to 255, got {image.size}')
-                continue
-            if not 0 <= label < len(EMOTIONS):
-                skipped.append(f'{name}: emotion {label} is not in 0 to {len(EMOTIONS) - 1}')
-                continue
-            target = np.eye(len(EMOTIONS), dtype=np.float32)[label]
-            if votes is not None:
-                if number >= len(votes):
-                    skipped.append(f'{name}: no FER+ votes for it')
+    images, targets, names, skipped, found = [], [], [], [], set()
+    try:
+        # A byte that is not text spoils its row, not the file.
+        with path.open(newline='', encoding='utf-8-sig', errors='replace') as file:
+            rows = csv.DictReader(file)
+            columns = {name.strip().lower(): name for name in rows.fieldnames or ()}
+            missing = [name for name in ('emotion', 'pixels', 'usage') if name not in columns]
+            if missing:
+                raise DataError(f'{path} lacks the column {missing[0]!r}: expected emotion,pixels,Usage')
+            for number, row in enumerate(tqdm(rows, desc='reading faces', unit='face', disable=not progress)):
+                emotion, pixels, usage = ((row[columns[name]] or '').strip() for name in ('emotion', 'pixels', 'usage'))
+                found.add(usage)
+                if usage and wanted is not None and usage.lower() not in wanted:
                     continue
-                target = votes[number]
-                if target.sum() == 0:
-                    skipped.append(f'{name}: no FER+ vote for one of the seven emotions')
+                name = f'row {rows.line_num}'
+                try:
+                    image, label = _parse_row(emotion, pixels, usage)
+                    target = np.eye(len(EMOTIONS), dtype=np.float32)[label] if votes is None else _soft(votes, number)
+                except (ValueError, OverflowError) as error:
+                    skipped.append(f'{name}: {error}')
                     continue
-                target = target / target.sum()
-            images.append(image.astype(np.uint8).reshape(INPUT_SIZE, INPUT_SIZE))
-            targets.append(target)
-            names.append(name)
+                images.append(image)
+                targets.append(target)
+                names.append(name)
+    except csv.Error as error:
+        raise DataError(f'{path} is not a readable CSV ({error}): expected the columns emotion,pixels,Usage') from error
+    if not images and not skipped:
+        raise DataError(f'no row of split {split!r} in {path}: found Usage {", ".join(sorted(found)) or "nowhere"}')
     return _face_set(images, np.array(targets, np.float32), names, skipped)
 
 
+def _parse_row(emotion: str, pixels: str, usage: str) -> tuple[np.ndarray, int]:
+    if not usage:
+        raise ValueError('no Usage')
+    image = np.array(pixels.split(), np.int64)
+    label = int(emotion)
+    if image.size != INPUT_SIZE ** 2 or image.min() < 0 or image.max() > 255:
+        raise ValueError(f'expected {INPUT_SIZE ** 2} pixels of 0 to 255, got {image.size}'
+                         + (f' of {image.min()} to {image.max()}' if image.size else ''))
+    if not 0 <= label < len(EMOTIONS):
+        raise ValueError(f'emotion {label} is not in 0 to {len(EMOTIONS) - 1}')
+    return image.astype(np.uint8).reshape(INPUT_SIZE, INPUT_SIZE), label
+
+
+def _soft(votes: np.ndarray, number: int) -> np.ndarray:
+    if number >= len(votes):
+        raise ValueError('no FER+ votes for it')
+    total = votes[number].sum()
+    if total <= 0:
+        raise ValueError('no FER+ vote for one of the seven emotions')
+    return votes[number] / total
+
+
 def _read_votes(path: Path) -> np.ndarray:
-    with path.open(newline='') as file:
+    with path.open(newline='', encoding='utf-8-sig') as file:
         rows = list(csv.DictReader(file))
     votes = np.zeros((len(rows), len(EMOTIONS)), np.float32)
     for column, emotion in _FERPLUS_COLUMNS.items():
         try:
             votes[:, EMOTIONS.index(emotion)] = [float(row[column]) for row in rows]
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f'{path}: votes for {column!r} cannot be read ({error!r}): expected the FER+ table') from error
+            raise DataError(f'{path}: votes for {column!r} cannot be read ({error!r}): '
+                            'expected the FER+ table') from error
     return votes
 
 

@@ -4,7 +4,8 @@ After the MSFERNet paper (arXiv:2606.01069), of which the ingredients, the param
 and the training by supervised contrastive learning are known. Widths, depths, kernels and strides are
 ours: the budget is spent where feature maps are small, so that a face costs 0.13 G multiplications.
 
-    face 1×48×48 ─ stem ─ 32×24×24 ─ stage 1 ─ 64×24×24 ─ stage 2 ─ 128×12×12 ─ stage 3 ─ 240×6×6 ─ mean ─ embedding ─ logits
+    face ─── stem ──── stage 1 ── stage 2 ─── stage 3 ── mean ─ embedding ─ linear ─ logits
+    1×48×48  32×24×24  64×24×24   128×12×12   240×6×6           240                  7
 """
 
 from typing import NamedTuple

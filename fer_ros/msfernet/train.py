@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from fer_ros.msfernet import data
 from fer_ros.msfernet.augmentation import Augmentation
+from fer_ros.msfernet.command import Parser, device_named, run
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
 from fer_ros.msfernet.preprocessing import network_input
@@ -51,10 +52,22 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise ValueError(f'epochs must be at least 1 and batch_size at least 2, got {self.epochs}, {self.batch_size}')
-        if not self.sizes or self.sizes[0][0] != 0 or self.sizes[-1][1] != INPUT_SIZE:
-            raise ValueError(f'sizes must start at 0 and end with {INPUT_SIZE} pixels, got {self.sizes}')
+        for name, lowest in (('epochs', 1), ('batch_size', 2), ('learning_rate', 0), ('weight_decay', 0),
+                             ('supcon_weight', 0)):
+            if not getattr(self, name) >= lowest:
+                raise ValueError(f'{name} must be at least {lowest}, got {getattr(self, name)}')
+        for name in ('warmup', 'momentum', 'smoothing', 'ema_decay'):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f'{name} must be at least 0 and below 1, got {getattr(self, name)}')
+        if not self.momentum:
+            raise ValueError('momentum must be above 0: its Nesterov form needs one')
+        if not self.supcon_temperature > 0:
+            raise ValueError(f'supcon_temperature must be above 0, got {self.supcon_temperature}')
+        starts = [start for start, _ in self.sizes]
+        if (not starts or starts[0] != 0 or starts != sorted(starts) or min(size for _, size in self.sizes) < 16
+                or self.sizes[-1][1] != INPUT_SIZE):
+            raise ValueError('sizes must start at 0, rise in their starts, be at least 16 pixels '
+                             f'and end with {INPUT_SIZE}, got {self.sizes}')
 
     def size_at(self, progress: float) -> int:
         """Side of the training pictures at `progress` (0 to 1) through the run."""
@@ -70,12 +83,23 @@ class Recipe:
 class Trainer:
     """Runs a recipe over a data set, epoch by epoch.
 
-    The state after an epoch depends on the recipe, the data and the number of threads alone, so a run that was
-    interrupted and resumed ends like one that was not.
+    The state after an epoch depends on nothing but the recipe, the data, the machine, its number of threads and
+    whether the network is compiled, so a run that was interrupted and resumed ends like one that was not.
+
+    Args:
+        network: its random start; changed in place.
+        train, validation: faces to learn from, and those that choose the best epoch.
+        recipe: everything else that decides the result.
+        out: folder for checkpoint, weights, metrics and curves; made by `run`.
+        device: where to train.
+        compile_network: compile it first; the same result but for rounding.
+
+    Raises:
+        ValueError: there are fewer training faces than a batch holds.
     """
 
     def __init__(self, network: MSFERNet, train: data.FaceSet, validation: data.FaceSet, recipe: Recipe, out: Path, *,
-                 device: str = 'cpu', compile_network: bool = False):
+                 device: str | torch.device = 'cpu', compile_network: bool = False):
         if len(train) < recipe.batch_size:
             raise ValueError(f'{len(train)} training faces do not fill one batch of {recipe.batch_size}: '
                              'lower --batch-size or add data')
@@ -105,10 +129,16 @@ class Trainer:
         return self.out / 'checkpoint.safetensors'
 
     def run(self) -> None:
-        """Train the epochs that are left."""
+        """Train the epochs that are left.
+
+        Raises:
+            FloatingPointError: the loss is no longer finite; the checkpoint is of the epoch before.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
+        self._drop_metrics_after_checkpoint()
         total = self.recipe.epochs * self.steps_per_epoch
-        with tqdm(total=total, initial=self.epoch * self.steps_per_epoch, unit='step', smoothing=0.02, mininterval=2) as bar:
+        done = self.epoch * self.steps_per_epoch
+        with tqdm(total=total, initial=done, unit='step', smoothing=0.02, mininterval=2) as bar:
             while self.epoch < self.recipe.epochs:
                 started = time.monotonic()
                 losses = self._train_epoch(bar)
@@ -158,10 +188,12 @@ class Trainer:
             cross_entropy = soft_cross_entropy(logits, targets, smoothing=recipe.smoothing)
             contrastive = torch.zeros((), device=self.device)
             if recipe.supcon_weight:
-                contrastive = supervised_contrastive_loss(projected, targets.argmax(1), temperature=recipe.supcon_temperature)
+                contrastive = supervised_contrastive_loss(
+                    projected, targets.argmax(1), temperature=recipe.supcon_temperature)
             loss = cross_entropy + recipe.supcon_weight * contrastive
             if not torch.isfinite(loss):
-                raise FloatingPointError(f'the loss became {loss.item()} in epoch {self.epoch + 1}: lower --learning-rate')
+                raise FloatingPointError(f'the loss became {loss.item()} in epoch {self.epoch + 1}: '
+                                         'lower --learning-rate')
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self._optimiser.step()
@@ -181,52 +213,67 @@ class Trainer:
                 mean.copy_(value)
 
     def _save(self, metrics: dict) -> None:
-        facts = {'epochs': self.epoch, 'recipe': asdict(self.recipe), 'validation_accuracy': metrics['validation_accuracy']}
+        accuracy = metrics['validation_accuracy']
+        facts = {'epochs': self.epoch, 'recipe': asdict(self.recipe), 'validation_accuracy': accuracy}
         names = ['last']
-        if metrics['validation_accuracy'] > self.best:
-            self.best = metrics['validation_accuracy']
+        if accuracy > self.best:
+            self.best = accuracy
             names.append('best')
         for name in names:
             save_model(self.out / f'{name}.safetensors', Model(self.average, training=facts))
+        with self._metrics.open('a') as file:
+            file.write(json.dumps(metrics) + '\n')
+        draw_curves(self._metrics, self.out / 'curves.png')
         tensors = {f'{part}.{name}': value for part, module in self._modules().items()
                    for name, value in module.state_dict().items()}
         for index, parameter in enumerate(self._parameters()):
             tensors[f'momentum.{index}'] = self._optimiser.state[parameter]['momentum_buffer']
+        # The checkpoint comes last: interrupted before it, the epoch is trained again and everything above rewritten.
         write_tensors(self.checkpoint, tensors, {
             'epoch': str(self.epoch), 'best': repr(self.best), 'recipe': json.dumps(asdict(self.recipe)),
-            'architecture': json.dumps(self.network.architecture)})
-        with (self.out / 'metrics.jsonl').open('a') as file:
-            file.write(json.dumps(metrics) + '\n')
-        draw_curves(self.out / 'metrics.jsonl', self.out / 'curves.png')
+            'architecture': json.dumps(self.network.architecture), 'faces': str(len(self._inputs))})
 
     def resume(self) -> None:
         """Take up the run whose checkpoint is in the output folder.
 
         Raises:
-            WeightsError: there is none, or it is of another recipe or network.
+            WeightsError: there is none, or it is of another recipe, network or number of training faces. Only the
+                number of epochs may differ, which also stretches the schedule.
         """
         tensors, metadata = read_tensors(self.checkpoint)
-        for what, here in (('recipe', asdict(self.recipe)), ('architecture', self.network.architecture)):
-            there = json.loads(metadata[what])
-            here = json.loads(json.dumps(here))
-            differing = [key for key in here if here[key] != there.get(key) and key != 'epochs']
-            if differing:
-                key = differing[0]
-                raise WeightsError(f'{self.checkpoint} was trained with {key}={there.get(key)!r}, not {here[key]!r}: '
+        try:
+            self._refuse_other_settings(metadata)
+            for part, module in self._modules().items():
+                module.load_state_dict({name.removeprefix(f'{part}.'): value for name, value in tensors.items()
+                                        if name.startswith(f'{part}.')})
+            for index, parameter in enumerate(self._parameters()):
+                buffer = torch.empty_like(parameter).copy_(tensors[f'momentum.{index}'])
+                self._optimiser.state[parameter]['momentum_buffer'] = buffer
+            self.epoch = int(metadata['epoch'])
+            self.best = float(metadata['best'])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise WeightsError(f'{self.checkpoint} is not a checkpoint of this training: '
+                               f'{str(error).splitlines()[0]}; choose another --out') from error
+
+    def _refuse_other_settings(self, metadata: dict[str, str]) -> None:
+        there = {**json.loads(metadata['recipe']), **json.loads(metadata['architecture'])}
+        here = json.loads(json.dumps({**asdict(self.recipe), **self.network.architecture}))
+        if 'faces' in metadata:
+            there['faces'], here['faces'] = int(metadata['faces']), len(self._inputs)
+        for key, value in here.items():
+            if key != 'epochs' and there.get(key) != value:
+                raise WeightsError(f'{self.checkpoint} was trained with {key}={there.get(key)!r}, not {value!r}: '
                                    'resume with the same settings or choose another --out')
-        for part, module in self._modules().items():
-            module.load_state_dict({name.removeprefix(f'{part}.'): value for name, value in tensors.items()
-                                    if name.startswith(f'{part}.')})
-        for index, parameter in enumerate(self._parameters()):
-            buffer = torch.empty_like(parameter).copy_(tensors[f'momentum.{index}'])
-            self._optimiser.state[parameter]['momentum_buffer'] = buffer
-        self.epoch = int(metadata['epoch'])
-        self.best = float(metadata['best'])
-        # An interruption between checkpoint and metrics, or after a crash, must not leave a line twice.
-        metrics = self.out / 'metrics.jsonl'
-        if metrics.is_file():
-            lines = [line for line in metrics.read_text().splitlines() if json.loads(line)['epoch'] <= self.epoch]
-            metrics.write_text(''.join(f'{line}\n' for line in lines))
+
+    @property
+    def _metrics(self) -> Path:
+        return self.out / 'metrics.jsonl'
+
+    def _drop_metrics_after_checkpoint(self) -> None:
+        """Lines of epochs that are trained again, and one that an interruption cut short."""
+        if self._metrics.is_file():
+            lines = self._metrics.read_text().splitlines()[:self.epoch]
+            self._metrics.write_text(''.join(f'{line}\n' for line in lines))
 
     def _modules(self) -> dict[str, nn.Module]:
         return {'network': self.network, 'projection': self.projection, 'average': self.average}
@@ -240,7 +287,8 @@ class Trainer:
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    # Without hardware for it bfloat16 is emulated and slower than float32. Older versions of torch do not tell.
+    return any(getattr(torch.cpu, probe, bool)() for probe in ('_is_avx512_bf16_supported', '_is_amx_tile_supported'))
 
 
 def draw_curves(metrics: Path, picture: Path) -> None:
@@ -271,7 +319,7 @@ def _sizes(text: str) -> tuple[tuple[float, int], ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog='train', description='Train MSFERNet by supervised contrastive learning.')
+    parser = Parser(prog='train', description='Train MSFERNet by supervised contrastive learning.')
     parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
     parser.add_argument('--out', type=Path, required=True, help='folder for checkpoint, weights, metrics and curves')
     parser.add_argument('--train-split', default='train')
@@ -279,7 +327,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in --out')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores')
-    parser.add_argument('--compile', action='store_true', help='compile the network first (faster; needs a C++ compiler)')
+    parser.add_argument('--compile', action='store_true',
+                        help='compile the network first: faster, but needs a C++ compiler')
     defaults = Recipe()
     for item in fields(Recipe):
         name = '--' + item.name.replace('_', '-')
@@ -298,33 +347,28 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    return run('train', lambda: _train(options), stopped=f'stopped; go on with --resume --out {options.out}')
+
+
+def _train(options: argparse.Namespace) -> None:
+    device = device_named(options.device)
+    recipe = Recipe(**{item.name: getattr(options, item.name) for item in fields(Recipe)})
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = options.device
-    if device == 'auto':
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try:
-        recipe = Recipe(**{item.name: getattr(options, item.name) for item in fields(Recipe)})
-        train = data.load(options.data, options.train_split)
-        validation = data.load(options.data, options.validation_split)
-        if options.limit:
-            train = data.subset(train, options.limit)
-        torch.manual_seed(recipe.seed)
-        network = MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention)
-        trainer = Trainer(network, train, validation, recipe, options.out, device=device, compile_network=options.compile)
-        if options.resume:
-            trainer.resume()
-        elif trainer.checkpoint.exists():
-            raise WeightsError(f'{trainer.checkpoint} is there already: add --resume or choose another --out')
-        trainer.run()
-    except (data.DataError, WeightsError, ValueError, FloatingPointError) as error:
-        print(f'train: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f'train: stopped; go on with --resume --out {options.out}', file=sys.stderr)
-        return 130
+    train = data.load(options.data, options.train_split)
+    validation = data.load(options.data, options.validation_split)
+    if options.limit:
+        train = data.subset(train, options.limit)
+    torch.manual_seed(recipe.seed)
+    network = MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention)
+    trainer = Trainer(network, train, validation, recipe, options.out,
+                      device=device, compile_network=options.compile)
+    if options.resume:
+        trainer.resume()
+    elif trainer.checkpoint.exists():
+        raise WeightsError(f'{trainer.checkpoint} is there already: add --resume or choose another --out')
+    trainer.run()
     print(f'best validation accuracy {trainer.best:.2%}: {options.out / "best.safetensors"}')
-    return 0
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Weights files: safetensors with everything needed to use them as metadata. No pickle is ever read."""
 
 import json
+import math
 import os
 import tempfile
 from dataclasses import dataclass, field
@@ -67,15 +68,27 @@ def load_model(path: str | Path) -> Model:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f'{path} does not fit this version of MSFERNet: {str(error).splitlines()[0]}; '
                            'train or export it again') from error
-    if not model.temperature > 0 or not all(torch.isfinite(t).all() for t in tensors.values()):
+    numbers = (model.temperature, model.mean, model.std)
+    if not all(map(math.isfinite, numbers)) or not all(torch.isfinite(t).all() for t in tensors.values()):
         raise WeightsError(f'{path} holds values that are not finite; restore the file')
+    if model.temperature <= 0 or model.std <= 0:
+        raise WeightsError(f'{path} has temperature {model.temperature} and std {model.std}, which must be above 0; '
+                           'restore the file')
     return model
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file so that `path` is at every moment either absent, the old or the new file."""
+    """Write a safetensors file in one step."""
+    write_file(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata))
+
+
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write `data` so that `path` is at every moment either absent, the old or the new file.
+
+    Folders on the way are made.
+    """
     path = Path(path)
-    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
     try:
         with os.fdopen(handle, 'wb') as file:
@@ -98,7 +111,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(f'no weights file at {path}: give the path of a .safetensors file')
     try:
         with safe_open(path, 'pt') as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            names = file.keys()  # not an iterable itself
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f'{path} is not a complete safetensors file ({error}); '
                            'restore it, and never use pickled .pt or .pth files here') from error
