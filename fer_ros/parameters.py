@@ -1,8 +1,10 @@
 """Every parameter of every node, once: name, default, meaning, unit and range.
 
 The nodes declare their parameters from these tables, and config/fer.yaml and the README are checked against them.
+``python -m fer_ros.parameters`` prints them as Markdown.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -23,7 +25,41 @@ class Parameter:
     """Takes effect at the next configure transition: may be set, with a reason logged, only while not active."""
 
 
+def problem(parameter: Parameter, value: bool | int | float | str) -> str | None:
+    """Why `value` is not allowed, naming the range or the choices; None when it is."""
+    if parameter.range and not parameter.range[0] <= value <= parameter.range[1]:
+        return f'{parameter.name} must be {limits(parameter)}, got {value}'
+    if parameter.choices and value not in parameter.choices:
+        return f'{parameter.name} must be one of {", ".join(parameter.choices)}, got {value!r}'
+    return None
+
+
+def limits(parameter: Parameter) -> str:
+    """Range with unit, or the choices; empty where any value of the type is allowed."""
+    if parameter.range:
+        return '{:g} to {:g}'.format(*parameter.range) + (f' {parameter.unit}' if parameter.unit else '')
+    if isinstance(parameter.default, bool):
+        return 'true, false'
+    return ', '.join(parameter.choices)
+
+
+def when(parameter: Parameter) -> str:
+    """At what time the parameter can be set: 'start', 'configure' or 'any'."""
+    return 'start' if parameter.read_only else 'configure' if parameter.at_configure else 'any'
+
+
+def markdown(table: Sequence[Parameter]) -> str:
+    """`table` as a Markdown table."""
+    rows = ['| parameter | default | values | set | meaning |', '| --- | --- | --- | --- | --- |']
+    for p in table:
+        default = str(p.default).lower() if isinstance(p.default, bool) else p.default if p.default != '' else "''"
+        rows.append(f'| `{p.name}` | `{default}` | {limits(p)} | {when(p)} | {p.description} |')
+    return '\n'.join(rows)
+
+
 FER_NODE = (
+    Parameter('autostart', True, 'Configure and activate without a lifecycle manager; if that fails, the node ends.',
+              read_only=True),
     Parameter('image_transport', 'raw', 'Type of the image subscription: sensor_msgs/Image on image, or '
               'sensor_msgs/CompressedImage on image/compressed.', choices=('raw', 'compressed'), at_configure=True),
     Parameter('model', '', 'Weights file (.safetensors); empty: the one that comes with the package.', at_configure=True),
@@ -76,3 +112,8 @@ VALENCE_PLOT = (
 
 NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT}
 """Parameters by default node name."""
+
+
+if __name__ == '__main__':
+    for _name, _table in NODES.items():
+        print(f'#### {_name}\n\n{markdown(_table)}\n')

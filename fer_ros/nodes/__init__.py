@@ -1,0 +1,1 @@
+"""The ROS side: the only modules that know rclpy and message types."""

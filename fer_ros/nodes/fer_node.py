@@ -1,0 +1,239 @@
+"""The node `fer`: subscribes to an image topic and publishes the emotion and valence of the faces in it.
+
+A lifecycle node. configure loads the models, activate subscribes, deactivate stops, cleanup lets go of the models.
+"""
+
+import dataclasses
+import functools
+import sys
+import time
+import traceback
+
+from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CompressedImage, Image
+
+from fer_ros.faces import FacesFrame
+from fer_ros.nodes import qos
+from fer_ros.nodes.image_conversion import ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput, Result
+from fer_ros.nodes.parameters import declare, watch
+from fer_ros.nodes.running import Stop, run
+from fer_ros.nodes.worker import LatestWorker, RateLimit
+from fer_ros.parameters import FER_NODE
+
+LOG_PERIOD = 5.0
+"""Seconds between two log lines about the same thing."""
+
+
+@dataclasses.dataclass
+class Counters:
+    """Frames since the node was activated."""
+
+    received: int = 0
+    processed: int = 0
+    dropped: int = 0
+    """Replaced by a newer one before there was time for them."""
+    skipped: int = 0
+    """Left out because of max_rate."""
+    bad: int = 0
+    """Could not be read as a picture, or made the pipeline fail."""
+
+
+def _transition(method):
+    """Log what goes wrong in a transition; rclpy itself drops the exception."""
+    @functools.wraps(method)
+    def logged(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return method(self, state)
+        except Exception as error:
+            self.failure = f'{method.__name__}: {error!r}'
+            self.get_logger().error(traceback.format_exc())
+            return TransitionCallbackReturn.ERROR
+    return logged
+
+
+class FerNode(LifecycleNode):
+    """See the module. `failure` holds the reason why the last transition went wrong.
+
+    Images arrive in the executor's thread and are worked on in another, so that services and parameters answer at
+    any time, and so that frames for which there is no time can be counted.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__('fer', **kwargs)
+        self.failure = ''
+        self.counters = Counters()
+        self._pipeline = None
+        self._new_settings = None
+        self._outputs: list[Output] = []
+        self._annotated: AnnotatedOutput | None = None
+        self._worker: LatestWorker | None = None
+        self._subscription = None
+        self._limit = RateLimit()
+        self._told_of_zero_stamp = False
+        self.parameters = declare(self, FER_NODE)
+        watch(self, FER_NODE, self.parameters, self._parameters_changed, lambda: self._worker is not None)
+
+    # Transitions
+
+    @_transition
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        # torch and MediaPipe take seconds and memory; a node that only waits to be configured needs neither.
+        from fer_ros.msfernet.weights import WeightsError
+        from fer_ros.perception import PipelineError
+        from fer_ros.perception.pipeline import FacePipeline
+        try:
+            self._pipeline = FacePipeline(self._settings())
+        except (PipelineError, WeightsError, FileNotFoundError) as error:
+            self.failure = str(error)
+            if not self.parameters.autostart:  # with autostart the program ends with it
+                self.get_logger().error(f'not configured: {error}')
+            return TransitionCallbackReturn.FAILURE
+        self._annotated = AnnotatedOutput(self, self.parameters.annotated)
+        self._outputs = [PrimaryOutput(self), FacesOutput(self), self._annotated]
+        return super().on_configure(state)
+
+    @_transition
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.counters = Counters()
+        self._limit = RateLimit(self.parameters.max_rate)
+        self._worker = LatestWorker(self._process)
+        compressed = self.parameters.image_transport == 'compressed'
+        topic = self.resolve_topic_name('image') + ('/compressed' if compressed else '')
+        self._subscription = self.create_subscription(
+            CompressedImage if compressed else Image, topic, self._on_image, qos.latest_image(),
+            qos_overriding_options=qos.overridable())
+        self.get_logger().info(f'listening to {self._subscription.topic_name}')
+        return super().on_activate(state)
+
+    @_transition
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop()
+        self._pipeline.reset()
+        return super().on_deactivate(state)
+
+    @_transition
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_cleanup(state)
+
+    @_transition
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, from where the node can be configured again."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """End the worker and let go of the models; for the end of the program."""
+        self._release()
+
+    def _stop(self) -> None:
+        if self._subscription is not None:
+            self.destroy_subscription(self._subscription)
+            self._subscription = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _release(self) -> None:
+        self._stop()
+        for output in self._outputs:
+            output.close()
+        self._outputs, self._annotated = [], None
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    # Parameters
+
+    def _settings(self):
+        from fer_ros.perception.pipeline import PipelineSettings
+        names = {field.name for field in dataclasses.fields(PipelineSettings)}
+        return PipelineSettings(**{name: value for name, value in vars(self.parameters).items() if name in names})
+
+    def _parameters_changed(self) -> None:
+        self._limit.rate = self.parameters.max_rate
+        if self._pipeline is not None:
+            self._annotated.enabled = self.parameters.annotated
+            self._new_settings = self._settings()  # the worker applies them between two frames
+
+    # Frames
+
+    def _on_image(self, message: Image | CompressedImage) -> None:
+        self.counters.received += 1
+        if not self._limit.take(time.monotonic()):
+            self.counters.skipped += 1
+        elif self._worker.submit((message, self.get_clock().now().nanoseconds)):
+            self.counters.dropped += 1
+            self.get_logger().info(
+                f'no time for {self.counters.dropped} of {self.counters.received} frames: only the newest is taken',
+                throttle_duration_sec=LOG_PERIOD)
+
+    def _process(self, item: tuple[Image | CompressedImage, int]) -> None:
+        """In the worker's thread: one message and the time of its arrival in nanoseconds."""
+        try:
+            self._process_message(*item)
+        except ConversionError as error:
+            self.counters.bad += 1
+            self.get_logger().warning(f'frame on {self._topic} ignored: {error}', throttle_duration_sec=LOG_PERIOD)
+        except (RCLError, InvalidHandle) as error:
+            if self.context.ok():  # else the program is ending, and there is no one to publish to
+                self._log_failure(error)
+        except Exception as error:
+            self._log_failure(error)
+
+    def _process_message(self, message: Image | CompressedImage, received_ns: int) -> None:
+        image = compressed_to_bgr(message) if isinstance(message, CompressedImage) else to_bgr(message)
+        stamp = message.header.stamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
+        if stamp_ns == 0 and not self._told_of_zero_stamp:
+            self._told_of_zero_stamp = True
+            self.get_logger().warning(f'images on {self._topic} have no stamp: their time of arrival is used instead')
+        if self._new_settings is not None:
+            settings, self._new_settings = self._new_settings, None
+            self._pipeline.apply(settings)
+        faces = self._pipeline.process(image, (stamp_ns or received_ns) * 1e-9)
+        height, width = image.shape[:2]
+        frame = FacesFrame(stamp_ns, message.header.frame_id, width, height, tuple(faces), self._pipeline.primary)
+        result = Result(message.header, image, frame)
+        for output in self._outputs:
+            output.publish(result)
+        self.counters.processed += 1
+
+    @property
+    def _topic(self) -> str:
+        return self._subscription.topic_name if self._subscription is not None else 'image'
+
+    def _log_failure(self, error: Exception) -> None:
+        self.counters.bad += 1
+        self.get_logger().error(f'frame on {self._topic} ignored, this is a defect: {error!r}',
+                                throttle_duration_sec=LOG_PERIOD)
+
+
+def create() -> FerNode:
+    """The node as the program runs it: active unless `autostart` is false.
+
+    Raises:
+        Stop: a parameter or model cannot be used; the text says why.
+    """
+    node = FerNode()
+    if node.parameters.autostart:
+        for transition in (node.trigger_configure, node.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                node.destroy_node()
+                raise Stop(node.failure)
+    return node
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run('fer', create, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,35 @@
+from glob import glob
+
+from setuptools import find_packages, setup
+
+PACKAGE = 'fer_ros'
+
+setup(
+    name=PACKAGE,
+    version='0.1.0',
+    description='Facial emotion recognition for ROS 2',
+    maintainer='fer_ros maintainers',
+    maintainer_email='maintainers@users.noreply.r-seed-167b7012.example',
+    license='Apache-2.0',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    # What is needed to run stands in package.xml (ROS) and requirements/ (no ROS).
+    install_requires=['setuptools'],
+    python_requires='>=3.10',
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (f'share/{PACKAGE}', ['package.xml']),
+        (f'share/{PACKAGE}/launch', glob('launch/*.launch.py')),
+        (f'share/{PACKAGE}/config', glob('config/*')),
+        (f'share/{PACKAGE}/models', glob('models/*')),
+    ],
+    zip_safe=True,
+    entry_points={'console_scripts': [
+        f'fer_node = {PACKAGE}.nodes.fer_node:main',
+        f'video_source = {PACKAGE}.nodes.video_source:main',
+        f'valence_plot = {PACKAGE}.nodes.valence_plot:main',
+        f'dashboard = {PACKAGE}.nodes.dashboard:main',
+        f'process_video = {PACKAGE}.tools.process_video:main',
+        f'train = {PACKAGE}.msfernet.train:main',
+        f'evaluate = {PACKAGE}.msfernet.evaluate:main',
+    ]},
+)
