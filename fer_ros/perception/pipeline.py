@@ -1,0 +1,183 @@
+"""A frame and its stamp in, the faces with their emotions out: what node, demo and offline video share."""
+
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from fer_ros.emotions import EMOTIONS, valence
+from fer_ros.faces import FaceEmotion
+from fer_ros.parameters import FER_NODE
+from fer_ros.perception.cropping import FRAMING, crop_faces
+from fer_ros.perception.detection import create_detector
+from fer_ros.perception.primary import PrimaryFace
+from fer_ros.perception.recognition import EmotionRecognizer
+from fer_ros.perception.smoothing import ProbabilitySmoother
+from fer_ros.perception.tracking import FaceTracker
+
+_DEFAULTS = {parameter.name: parameter.default for parameter in FER_NODE}
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """What can be set; names, meaning, units, ranges and defaults are those of `fer_ros.parameters.FER_NODE`."""
+
+    model: str | Path = _DEFAULTS['model']
+    device: str = _DEFAULTS['device']
+    threads: int = _DEFAULTS['threads']
+    detector: str = _DEFAULTS['detector']
+    detector_model: str | Path = _DEFAULTS['detector_model']
+    detection_confidence: float = _DEFAULTS['detection_confidence']
+    max_faces: int = _DEFAULTS['max_faces']
+    track_timeout: float = _DEFAULTS['track_timeout']
+    half_life: float = _DEFAULTS['half_life']
+    primary_face: str = _DEFAULTS['primary_face']
+    primary_hold: float = _DEFAULTS['primary_hold']
+    deterministic_ids: bool = False
+    """Ids f1, f2, … in order of appearance, for tests and recordings to compare."""
+
+
+STRUCTURAL = ('model', 'device', 'threads', 'detector', 'detector_model', 'deterministic_ids')
+"""Settings that need a new pipeline; the others may be changed at any time."""
+
+
+class FacePipeline:
+    """Detection, tracking, cropping, recognition and smoothing in one straight line.
+
+    Not for use from several threads at once.
+
+    Args:
+        settings: see `PipelineSettings`.
+
+    Raises:
+        PipelineError: the model, the device or the detector cannot be used (`RecognizerError`, `DetectorError`).
+        ValueError: a setting is out of its range.
+    """
+
+    def __init__(self, settings: PipelineSettings | None = None):
+        settings = settings or PipelineSettings()
+        _check(settings)
+        self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads)
+        self._detector = create_detector(settings.detector, model=settings.detector_model,
+                                         confidence=settings.detection_confidence)
+        self._framing = FRAMING[settings.detector]
+        self._tracker = FaceTracker(settings.track_timeout, settings.deterministic_ids)
+        self._smoother = ProbabilitySmoother(settings.half_life)
+        self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
+        self.settings = settings
+        self.primary: str | None = None
+        """Id of the face of the last frame to speak of, or None."""
+        self.timings: dict[str, float] = {}
+        """Seconds of the last frame's stages: detect, track, crop, recognise, smooth."""
+
+    @property
+    def living_ids(self) -> set[str]:
+        """Of all faces followed, those not seen in the last frame among them."""
+        return self._tracker.living_ids
+
+    def process(self, image: np.ndarray, stamp: float) -> list[FaceEmotion]:
+        """Find the faces of a frame and read their emotions.
+
+        Args:
+            image: uint8 (H, W, 3) BGR.
+            stamp: when it was taken, in seconds on any clock. Smoothing starts anew when it jumps back or ahead.
+
+        Returns:
+            The faces seen in this frame, the largest first; empty when there are none.
+
+        Raises:
+            ValueError: the image has another dtype or shape, or no pixels, or the stamp is not finite.
+            PipelineError: the detector or the device fails on this frame; the next one may be processed.
+        """
+        _check_image(image, stamp)
+        self.timings, self.primary = {}, None
+        watch = _Stopwatch(self.timings)
+        detections = self._detector.detect(image)
+        detections.sort(key=lambda d: -d.box[2] * d.box[3])
+        watch.stop('detect')
+        tracks = self._tracker.update(detections[:self.settings.max_faces], stamp)
+        living = self.living_ids
+        self._smoother.forget(self._smoother.face_ids - living)
+        self.primary = self._primary_face.choose(tracks, living, stamp, image.shape[1::-1])
+        watch.stop('track')
+        crops = crop_faces(image, [track.box for track in tracks], self._framing)
+        watch.stop('crop')
+        raw = self.recognizer.probabilities(crops)
+        watch.stop('recognise')
+        faces = [self._face(track.face_id, track.box, probabilities, stamp)
+                 for track, probabilities in zip(tracks, raw, strict=True)]
+        watch.stop('smooth')
+        return faces
+
+    def _face(self, face_id: str, box: tuple[float, float, float, float], raw: np.ndarray, stamp: float) -> FaceEmotion:
+        smoothed = self._smoother.update(face_id, raw, stamp)
+        best = int(smoothed.argmax())
+        return FaceEmotion(face_id, box, tuple(smoothed.tolist()), EMOTIONS[best], float(smoothed[best]),
+                           float(valence(smoothed)), float(valence(raw)))
+
+    def apply(self, settings: PipelineSettings) -> None:
+        """Change settings while running; faces keep their ids and what is known of them.
+
+        Raises:
+            ValueError: a setting is out of its range, or one of `STRUCTURAL` differs: make a new pipeline for these.
+        """
+        _check(settings)
+        fixed = [name for name in STRUCTURAL if getattr(settings, name) != getattr(self.settings, name)]
+        if fixed:
+            raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: make a new one')
+        self._detector.confidence = settings.detection_confidence
+        self._tracker.timeout = settings.track_timeout
+        self._smoother.half_life = settings.half_life
+        self._primary_face.policy = settings.primary_face
+        self._primary_face.hold = settings.primary_hold
+        self.settings = settings
+
+    def reset(self) -> None:
+        """Forget all faces, as for another video."""
+        self._tracker.reset()
+        self._smoother.reset()
+        self._primary_face.reset()
+        self.primary = None
+
+    def close(self) -> None:
+        """Release the detector; the pipeline cannot be used afterwards."""
+        self._detector.close()
+
+    def __enter__(self) -> 'FacePipeline':
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+
+class _Stopwatch:
+    def __init__(self, times: dict[str, float]):
+        self._times = times
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._times[stage] = now - self._last
+        self._last = now
+
+
+def _check(settings: PipelineSettings) -> None:
+    table = {parameter.name: parameter for parameter in FER_NODE}
+    for field in fields(settings):
+        parameter, value = table.get(field.name), getattr(settings, field.name)
+        if parameter and parameter.range and not parameter.range[0] <= value <= parameter.range[1]:
+            raise ValueError(f'{field.name} must be {parameter.range[0]} to {parameter.range[1]}'
+                             f'{" " + parameter.unit if parameter.unit else ""}, got {value}')
+        if field.name == 'primary_face' and value not in parameter.choices:
+            raise ValueError(f'{field.name} must be one of {", ".join(parameter.choices)}, got {value!r}')
+
+
+def _check_image(image: np.ndarray, stamp: float) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
+        raise ValueError(f'the image must be uint8 (height, width, 3) BGR, got {got}')
+    if not image.size:
+        raise ValueError(f'the image has no pixels: its shape is {image.shape}')
+    if not np.isfinite(stamp):
+        raise ValueError(f'the stamp must be a finite number of seconds, got {stamp}')

@@ -1,0 +1,79 @@
+"""Which of several faces is the one to speak of."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from fer_ros.perception.tracking import Track
+
+POLICIES = ('largest', 'oldest', 'centre')
+
+
+class PrimaryFace:
+    """Chooses one face and stays with it.
+
+    Args:
+        policy: 'largest' box, 'oldest' (followed longest) or 'centre' (nearest to the image's centre).
+        hold: seconds for which another face must have been the better one before it takes over, and for which a
+            primary face that is followed but not seen is waited for. Both may be changed at any time.
+
+    Raises:
+        ValueError: an unknown policy.
+    """
+
+    def __init__(self, policy: str, hold: float):
+        self.policy = policy
+        self.hold = hold
+        self.reset()
+
+    @property
+    def policy(self) -> str:
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: str) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f'unknown primary face policy {policy!r}: choose one of {", ".join(POLICIES)}')
+        self._policy = policy
+
+    def reset(self) -> None:
+        """Start without a primary face."""
+        self._current: str | None = None
+        self._rivalled_since: float | None = None
+
+    def choose(self, seen: list[Track], living: Collection[str], stamp: float, size: tuple[int, int]) -> str | None:
+        """The primary face of a frame.
+
+        Args:
+            seen: the tracks seen in it.
+            living: ids of all tracks, unseen ones among them.
+            stamp: of the frame, seconds. The hold starts anew when it jumps back.
+            size: (width, height) of the image, pixels.
+
+        Returns:
+            face_id of one of `seen`, or None: there is no face, or the primary one is out of sight for a moment.
+        """
+        best = min(seen, key=lambda track: self._rank(track, size), default=None)
+        best_id = best.face_id if best else None
+        if self._current not in living:
+            self._take(best_id)
+        elif best_id is None or best_id == self._current:
+            # Being alone out of sight is no rivalry: there is nobody to take over.
+            self._rivalled_since = None
+        else:
+            if self._rivalled_since is None or stamp < self._rivalled_since:
+                self._rivalled_since = stamp
+            if stamp - self._rivalled_since >= self.hold:
+                self._take(best_id)
+        return self._current if any(track.face_id == self._current for track in seen) else None
+
+    def _take(self, face_id: str | None) -> None:
+        self._current = face_id
+        self._rivalled_since = None
+
+    def _rank(self, track: Track, size: tuple[int, int]) -> tuple:
+        x, y, width, height = track.box
+        ranks = {'largest': -width * height,
+                 'oldest': track.first_seen,
+                 'centre': float(np.hypot(x + width / 2 - size[0] / 2, y + height / 2 - size[1] / 2))}
+        return ranks[self._policy], -width * height, track.face_id
