@@ -1,0 +1,314 @@
+"""What the node says of its own health, once per second on ``/diagnostics``.
+
+`Monitor` counts and judges and knows nothing of ROS; `Diagnostics` asks it and publishes.
+"""
+
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSCompatibility, qos_check_compatible
+from rclpy.subscription import Subscription
+
+from fer_ros.nodes import qos
+from fer_ros.resources import shared_file
+
+PERIOD = 1.0
+"""Seconds between two messages, and over which latencies and stage times are taken."""
+RATE_PERIOD = 3.0
+"""Seconds over which frames are counted; in one second a slow camera may send nothing at all."""
+FOREIGN_CLOCK = 60.0
+"""Seconds of latency beyond which the stamps are of another clock rather than old."""
+
+
+class Level(IntEnum):
+    """As in diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """When to warn and when to report an error; the fields are parameters of the node. 0 switches one off."""
+
+    warn_image_age: float = 2.0
+    error_image_age: float = 10.0
+    """Seconds without an image."""
+    warn_rate: float = 5.0
+    error_rate: float = 1.0
+    """Processed frames per second."""
+    warn_latency: float = 0.3
+    error_latency: float = 1.0
+    """Median seconds from image stamp to publishing."""
+    warn_drops: float = 0.8
+    """Part of the frames for which there was no time."""
+
+
+@dataclass(frozen=True)
+class ImageTopic:
+    """What the node subscribes to, and who publishes there."""
+
+    name: str
+    type: str
+    publishers: int = 0
+    mismatches: tuple[str, ...] = ()
+    """Why publishers do not reach the subscription, one text for each of them."""
+    profile: str = 'config/fastdds.xml'
+    """Path of the Fast DDS profile."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The node's health."""
+
+    level: Level
+    message: str
+    values: dict[str, str]
+
+
+class Monitor:
+    """Counts frames and judges them; may be told of them from several threads.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget everything: the node was activated."""
+        with self._lock:
+            self._start = self._clock()
+            self._last_image: float | None = None
+            self._totals = dict.fromkeys(('received', 'processed', 'dropped', 'skipped', 'bad'), 0)
+            self._recent = {kind: deque() for kind in self._totals}
+            self._bad_reason = ''
+
+    def received(self) -> None:
+        """An image came in."""
+        self._count('received')
+        self._last_image = self._clock()
+
+    def dropped(self) -> None:
+        """A newer image replaced one that was waiting."""
+        self._count('dropped')
+
+    def skipped(self) -> None:
+        """One was left out because of max_rate."""
+        self._count('skipped')
+
+    def bad(self, reason: str) -> None:
+        """One could not be read or processed."""
+        self._bad_reason = reason
+        self._count('bad')
+
+    def processed(self, latency: float | None, stages: Mapping[str, float], faces: int) -> None:
+        """The results of one were published.
+
+        Args:
+            latency: seconds from its stamp; None where it has none.
+            stages: seconds each stage took.
+        """
+        self._count('processed', (latency, dict(stages), faces))
+
+    def total(self, kind: str) -> int:
+        """How many since the last `restart`; kind is received, processed, dropped, skipped or bad."""
+        return self._totals[kind]
+
+    def report(self, thresholds: Thresholds, topic: ImageTopic, *, max_rate: float = 0.0) -> Report:
+        """Judge the last seconds.
+
+        Args:
+            max_rate: what the processed rate is limited to; 0: not limited.
+        """
+        now = self._clock()
+        with self._lock:
+            for events in self._recent.values():
+                while events and events[0][0] <= now - RATE_PERIOD:
+                    events.popleft()
+            recent = {kind: [event for _, event in events] for kind, events in self._recent.items()}
+            last_second = [event for at, event in self._recent['processed'] if at > now - PERIOD]
+            totals = dict(self._totals)
+        elapsed = min(RATE_PERIOD, max(now - self._start, 1e-3))
+        rates = {kind: len(events) / elapsed for kind, events in recent.items()}
+        latencies = [latency for latency, _, _ in last_second if latency is not None]
+        age = now - (self._start if self._last_image is None else self._last_image)
+
+        problems = [*_image_age(thresholds, topic, age, self._last_image is not None)]
+        if not problems and recent['received'] and now - self._start >= PERIOD:
+            problems += _bad_frames(recent, self._bad_reason)
+            problems += _rate(thresholds, rates, max_rate)
+            problems += _drops(thresholds, recent)
+            problems += _latency(thresholds, latencies)
+        problems.sort(key=lambda problem: -problem[0])
+        level = problems[0][0] if problems else Level.OK
+        message = '; '.join(text for _, text in problems) or _summary(rates, latencies)
+
+        values = {
+            'input rate [Hz]': f'{rates["received"]:.1f}',
+            'processed rate [Hz]': f'{rates["processed"]:.1f}',
+            'latency median [s]': f'{statistics.median(latencies):.3f}' if latencies else '',
+            'latency maximum [s]': f'{max(latencies):.3f}' if latencies else '',
+            'image age [s]': f'{age:.2f}' if self._last_image is not None else '',
+            'faces': str(last_second[-1][2]) if last_second else '',
+            'image topic': topic.name,
+            'publishers': str(topic.publishers),
+        }
+        values |= {f'{kind} in the last {RATE_PERIOD:g} s': str(len(recent[kind]))
+                   for kind in ('dropped', 'skipped', 'bad')}
+        values |= {f'{kind} since activation': str(count) for kind, count in totals.items()}
+        stages = [stages for _, stages, _ in last_second]
+        values |= {f'{name} [ms]': f'{1000 * statistics.fmean(s.get(name, 0.0) for s in stages):.1f}'
+                   for name in (stages[-1] if stages else ())}
+        return Report(level, message, values)
+
+    def _count(self, kind: str, event: object = None) -> None:
+        with self._lock:
+            self._totals[kind] += 1
+            self._recent[kind].append((self._clock(), event))
+            if len(self._recent[kind]) > 1000:  # no one asks for reports
+                self._recent[kind].popleft()
+
+
+def _image_age(thresholds: Thresholds, topic: ImageTopic, age: float, any_image: bool) -> Iterable[tuple[Level, str]]:
+    level = _level(age, thresholds.warn_image_age, thresholds.error_image_age)
+    if level == Level.OK:
+        return
+    publishers = 'no publisher' if not topic.publishers else (
+        '1 publisher' if topic.publishers == 1 else f'{topic.publishers} publishers')
+    text = f'no image for {age:.1f} s{"" if any_image else " (none since activation)"}: {topic.name} has {publishers}'
+    if not topic.publishers:
+        text += ' of it; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw'
+    elif len(topic.mismatches) == topic.publishers:
+        text += f', none of which reaches this node: {"; ".join(topic.mismatches)}'
+    else:
+        text += (f' with matching QoS. Fast DDS loses large images between processes with its default settings: start '
+                 f'the camera with FASTRTPS_DEFAULT_PROFILES_FILE={topic.profile}')
+    yield level, text
+
+
+def _bad_frames(recent: Mapping[str, list], reason: str) -> Iterable[tuple[Level, str]]:
+    if recent['bad']:
+        level = Level.WARN if recent['processed'] else Level.ERROR
+        yield level, f'{len(recent["bad"])} of {len(recent["received"])} images could not be used: {reason}'
+
+
+def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -> Iterable[tuple[Level, str]]:
+    if rates['bad'] and not rates['processed']:
+        return  # said already
+    # A rate that the user limits is not too low; half of it leaves room for where the period begins.
+    limit = max_rate / 2 if max_rate > 0 else float('inf')
+    warn, error = min(thresholds.warn_rate, limit), min(thresholds.error_rate, limit)
+    level = Level.ERROR if rates['processed'] < error else Level.WARN if rates['processed'] < warn else Level.OK
+    if level != Level.OK:
+        cause = 'the images come too slowly' if rates['received'] < warn else 'too slow here, see the stage times'
+        yield level, (f'{rates["processed"]:.1f} frames/s processed of {rates["received"]:.1f} received, less than '
+                      f'{error if level == Level.ERROR else warn:g}: {cause}')
+
+
+def _drops(thresholds: Thresholds, recent: Mapping[str, list]) -> Iterable[tuple[Level, str]]:
+    share = len(recent['dropped']) / len(recent['received'])
+    if 0 < thresholds.warn_drops < share:
+        yield Level.WARN, f'no time for {share:.0%} of the frames: lower the camera rate, or use a faster device'
+
+
+def _latency(thresholds: Thresholds, latencies: list[float]) -> Iterable[tuple[Level, str]]:
+    if not latencies:
+        return
+    median = statistics.median(latencies)
+    if median > FOREIGN_CLOCK:
+        yield Level.WARN, (f'image stamps are {median:.0f} s old: a recording played without use_sim_time, or clocks '
+                           'that differ')
+    elif median < -0.02:
+        yield Level.WARN, f'image stamps lie {-median:.2f} s in the future: synchronise the clocks of the machines'
+    elif (level := _level(median, thresholds.warn_latency, thresholds.error_latency)) != Level.OK:
+        yield level, f'latency {median:.2f} s from image stamp to publishing'
+
+
+def _level(value: float, warn: float, error: float) -> Level:
+    if 0 < error <= value:
+        return Level.ERROR
+    return Level.WARN if 0 < warn <= value else Level.OK
+
+
+def _summary(rates: Mapping[str, float], latencies: list[float]) -> str:
+    latency = f', latency {1000 * statistics.median(latencies):.0f} ms' if latencies else ''
+    return f'{rates["processed"]:.1f} frames/s{latency}'
+
+
+def image_topic(node: LifecycleNode, subscription: Subscription, type_name: str) -> ImageTopic:
+    """Who publishes on the topic of `subscription`, and whether type and QoS match.
+
+    Args:
+        type_name: of the subscription, such as sensor_msgs/msg/Image.
+    """
+    publishers = node.get_publishers_info_by_topic(subscription.topic_name)
+    mismatches = []
+    for publisher in publishers:
+        if publisher.topic_type != type_name:
+            mismatches.append(f'{publisher.node_name} publishes {publisher.topic_type}, not {type_name}: check '
+                              'image_transport')
+            continue
+        compatibility, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
+        if compatibility == QoSCompatibility.ERROR:
+            mismatches.append(f'QoS of {publisher.node_name} does not match: {reason.strip(" ;")}')
+    return ImageTopic(subscription.topic_name, type_name, len(publishers), tuple(mismatches), _profile())
+
+
+def _profile() -> str:
+    try:
+        return str(shared_file('config/fastdds.xml'))
+    except FileNotFoundError:
+        return ImageTopic.profile
+
+
+class Diagnostics:
+    """Publishes a report per second for as long as the node lives, also while it is not active.
+
+    Args:
+        report: the state of the node now.
+    """
+
+    def __init__(self, node: LifecycleNode, report: Callable[[], Report]):
+        self._node = node
+        self._report = report
+        self._last = Level.OK
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.result())
+        # Wall time passes also while simulated time stands still, or no one publishes it.
+        self._timer = node.create_timer(PERIOD, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _publish(self) -> None:
+        report = self._report()
+        name = self._node.get_fully_qualified_name().strip('/')
+        status = DiagnosticStatus(level=bytes([report.level]), name=f'{name}: faces', message=report.message,
+                                  hardware_id=name, values=[KeyValue(key=k, value=v) for k, v in report.values.items()])
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(message)
+        self._log(report)
+
+    def _log(self, report: Report) -> None:
+        """Once when it gets worse and once when it is well again: not everybody looks at /diagnostics."""
+        logger = self._node.get_logger()
+        if report.level > self._last:
+            (logger.warning if report.level == Level.WARN else logger.error)(report.message)
+        elif report.level == Level.OK and self._last != Level.OK:
+            logger.info(f'well again: {report.message}')
+        self._last = report.level
+
+    def close(self) -> None:
+        """Stop publishing."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_publisher(self._publisher)

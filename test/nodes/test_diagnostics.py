@@ -1,0 +1,177 @@
+import pytest
+
+pytest.importorskip('rclpy', reason='needs ROS 2')
+
+from fer_ros.nodes.diagnostics import ImageTopic, Level, Monitor, Thresholds
+
+TOPIC = ImageTopic('/camera/image', 'sensor_msgs/msg/Image', 1)
+
+
+class FakeClock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Camera:
+    """Plays frames into a monitor."""
+
+    def __init__(self):
+        self.clock = FakeClock()
+        self.monitor = Monitor(self.clock)
+
+    def play(self, seconds, rate=16.0, latency=0.04, **outcome):
+        """Outcome of every frame: processed by default, or dropped=True, bad='reason'. Rates that are powers of two add
+        up exactly."""
+        for _ in range(round(seconds * rate)):
+            self.clock.now += 1 / rate
+            self.monitor.received()
+            if 'bad' in outcome:
+                self.monitor.bad(outcome['bad'])
+            elif 'dropped' in outcome:
+                self.monitor.dropped()
+            else:
+                self.monitor.processed(latency, {'detect': 0.01, 'recognise': 0.02}, 2)
+
+    def report(self, topic=TOPIC, **thresholds):
+        return self.monitor.report(Thresholds(**thresholds), topic)
+
+
+@pytest.fixture
+def camera():
+    return Camera()
+
+
+def test_a_camera_that_works_is_ok_and_everything_is_reported(camera):
+    camera.play(3)
+    report = camera.report()
+    assert report.level == Level.OK
+    assert report.message == '16.0 frames/s, latency 40 ms'
+    assert report.values == {
+        'input rate [Hz]': '16.0', 'processed rate [Hz]': '16.0', 'latency median [s]': '0.040',
+        'latency maximum [s]': '0.040', 'image age [s]': '0.00', 'faces': '2', 'image topic': '/camera/image',
+        'publishers': '1', 'dropped in the last 3 s': '0', 'skipped in the last 3 s': '0',
+        'bad in the last 3 s': '0', 'received since activation': '48', 'processed since activation': '48',
+        'dropped since activation': '0', 'skipped since activation': '0', 'bad since activation': '0',
+        'detect [ms]': '10.0', 'recognise [ms]': '20.0'}
+
+
+def test_nothing_is_judged_in_the_first_second(camera):
+    camera.play(0.25, rate=4)
+    assert camera.report().level == Level.OK
+
+
+def test_latency_is_median_and_maximum_of_the_last_second(camera):
+    camera.play(5, latency=3.0)
+    camera.play(0.875, rate=8, latency=0.1)
+    camera.play(0.125, rate=8, latency=0.2)
+    values = camera.report().values
+    assert (values['latency median [s]'], values['latency maximum [s]']) == ('0.100', '0.200')
+
+
+@pytest.mark.parametrize(('silence', 'level'), [(1.9, Level.OK), (2.0, Level.WARN), (9.9, Level.WARN),
+                                                (10.0, Level.ERROR)])
+def test_camera_stops(camera, silence, level):
+    camera.play(3)
+    camera.clock.now += silence
+    assert camera.report().level == level
+
+
+def test_camera_comes_back(camera):
+    camera.play(2)
+    camera.clock.now += 20
+    assert camera.report().level == Level.ERROR
+    camera.play(2)
+    assert camera.report().level == Level.OK
+
+
+@pytest.mark.parametrize(('topic', 'expected'), [
+    (ImageTopic('/front/image', 'sensor_msgs/msg/Image'), ['no image for 2.5 s (none since activation)',
+                                                           '/front/image has no publisher', '-r image:=']),
+    (ImageTopic('/front/image', 'sensor_msgs/msg/Image', 1, ('QoS of webcam does not match: durability',)),
+     ['/front/image has 1 publisher,', 'none of which reaches this node', 'QoS of webcam does not match: durability']),
+    (ImageTopic('/front/image', 'sensor_msgs/msg/Image', 2, ('one of them differs',), '/opt/fastdds.xml'),
+     ['2 publishers with matching QoS', 'FASTRTPS_DEFAULT_PROFILES_FILE=/opt/fastdds.xml'])])
+def test_no_image_says_where_to_look(camera, topic, expected):
+    camera.clock.now += 2.5
+    report = camera.report(topic)
+    assert report.level == Level.WARN
+    for text in expected:
+        assert text in report.message
+
+
+@pytest.mark.parametrize(('rate', 'level'), [(16, Level.OK), (4, Level.WARN), (0.5, Level.ERROR)])
+def test_camera_slows(camera, rate, level):
+    camera.play(4, rate=rate)
+    report = camera.report()
+    assert report.level == level
+    assert ('the images come too slowly' in report.message) == (level != Level.OK)
+
+
+def test_slow_here_is_told_from_a_slow_camera(camera):
+    for _ in range(8):
+        camera.play(0.375, rate=8, dropped=True)
+        camera.play(0.125, rate=8, latency=0.2)
+    report = camera.report()
+    assert report.level == Level.WARN and 'too slow here, see the stage times' in report.message
+
+
+def test_garbage_is_an_error_some_garbage_a_warning(camera):
+    camera.play(2, bad='data holds 3 bytes')
+    report = camera.report()
+    assert report.level == Level.ERROR
+    assert report.message == '32 of 32 images could not be used: data holds 3 bytes'
+    camera.play(0.5)
+    assert camera.report().level == Level.WARN
+
+
+@pytest.mark.parametrize(('latency', 'level', 'text'), [
+    (0.29, Level.OK, ''), (0.4, Level.WARN, 'latency 0.40 s'), (1.2, Level.ERROR, 'latency 1.20 s'),
+    (3600, Level.WARN, 'use_sim_time'), (-0.5, Level.WARN, '0.50 s in the future')])
+def test_latency(camera, latency, level, text):
+    camera.play(2, latency=latency)
+    report = camera.report()
+    assert report.level == level and text in report.message
+
+
+def test_images_without_stamp_have_no_latency(camera):
+    camera.play(2, latency=None)
+    report = camera.report()
+    assert report.level == Level.OK and report.values['latency median [s]'] == ''
+
+
+def test_drops(camera):
+    camera.play(0.5, rate=32, dropped=True)
+    camera.play(0.5, rate=32)
+    assert camera.report().level == Level.OK
+    assert 'no time for 50% of the frames' in camera.report(warn_drops=0.4).message
+
+
+def test_the_worst_comes_first(camera):
+    camera.play(2, rate=4, latency=2.0)
+    report = camera.report()
+    assert report.level == Level.ERROR
+    assert report.message.startswith('latency 2.00 s') and '; 4.0 frames/s' in report.message
+
+
+def test_a_rate_that_the_user_limits_is_not_too_low(camera):
+    camera.play(3, rate=2)
+    assert camera.monitor.report(Thresholds(), TOPIC, max_rate=2.0).level == Level.OK
+
+
+def test_zero_switches_a_threshold_off(camera):
+    camera.play(3, rate=2, latency=5)
+    assert camera.report(warn_rate=0.0, error_rate=0.0, warn_latency=0.0, error_latency=0.0).level == Level.OK
+    camera.clock.now += 100
+    assert camera.report(warn_image_age=0.0, error_image_age=0.0).level == Level.OK
+
+
+def test_restart_forgets(camera):
+    camera.play(3, bad='broken')
+    camera.clock.now += 20
+    camera.monitor.restart()
+    report = camera.report()
+    assert report.level == Level.OK
+    assert report.values['received since activation'] == '0' and report.values['image age [s]'] == ''
