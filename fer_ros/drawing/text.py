@@ -44,14 +44,17 @@ def fit(text: str, size: int, width: float, bold: bool = False) -> str:
 
 
 def put_text(image: np.ndarray, text: str, x: float, y: float, size: int, colour: Colour, *,
-             align: tuple[float, float] = (0.0, 0.0), bold: bool = False) -> None:
+             align: tuple[float, float] = (0.0, 0.0), bold: bool = False, upwards: bool = False) -> None:
     """Draw `text` into `image` (uint8, BGR), in place; what lies outside of the image is cut.
 
     Args:
         x, y: in pixels, of the point of the text's rectangle that `align` names.
         align: (0, 0) the top left corner, (1, 1) the bottom right one, (0.5, 0.5) the centre.
+        upwards: turned by 90°, to be read from below to above.
     """
     mask = _mask(text, size, bold)
+    if upwards:
+        mask = np.rot90(mask)
     height, width = mask.shape[:2]
     left, top = round(x - align[0] * width), round(y - align[1] * height)
     x0, y0 = max(left, 0), max(top, 0)

@@ -1,0 +1,277 @@
+"""Draws valence over time, one line per face.
+
+OpenCV draws the picture in a few milliseconds, so that it can follow a camera at 10 redraws a second.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, FaceColours
+from fer_ros.drawing.text import put_text, text_size
+from fer_ros.emotions import EMOTIONS
+from fer_ros.history import FaceSeries, FacesHistory
+
+NEUTRAL_BAND = 1 / 3
+"""Between plus and minus this the picture says neutral: a help for the eye, not the classifier's decision."""
+
+SILENCE = 0.5
+"""Seconds without a frame that break a line; at low frame rates four times the usual interval does."""
+
+_TOP = 1.06  # valence at the upper edge, a little above 1 so that a line at 1 is seen whole
+_INK: Colour = (60, 60, 60)
+_FAINT: Colour = (150, 150, 150)
+_WHITE: Colour = (255, 255, 255)
+_SHIFT = 4  # cv2 takes coordinates in 1/16 pixel
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+
+@dataclass(frozen=True)
+class Area:
+    """The rectangle of the picture in which the lines are drawn, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def x(self, seconds: float, span: float) -> float:
+        """Column of a time, counted from the left edge of an axis that is `span` seconds long."""
+        return self.left + seconds / span * self.width
+
+    def y(self, valence: float) -> float:
+        """Row of a valence."""
+        return self.top + (_TOP - valence) / (2 * _TOP) * self.height
+
+
+class ValencePlot:
+    """A picture of fixed size: the smoothed valence thick, the raw one thin and pale under it.
+
+    A line has a gap where frames came without the face or no frames came at all. Faces followed for less than
+    `min_life` seconds are left out: mistakes of a detector live shortly, and the picture stays readable.
+
+    Args:
+        width, height: of the picture in pixels, at least 240 × 120.
+        min_life: seconds.
+        colours: shared with other pictures of the same faces.
+
+    Raises:
+        ValueError: the picture would be too small to read.
+    """
+
+    def __init__(self, width: int = 960, height: int = 400, *, min_life: float = 0.5,
+                 colours: FaceColours | None = None) -> None:
+        if width < 240 or height < 120:
+            raise ValueError(f'a valence plot of {width}×{height} pixels is too small to read: use at least 240×120')
+        self.min_life = min_life
+        self._colours = colours or FaceColours()
+        self._size = size = max(10, round(min(width / 68, height / 28)))  # of the font, px
+        self._shape = (height, width, 3)
+        left, right = text_size('+1.0', size)[0] + round(2.2 * size), text_size('disgusted', size, bold=True)[0] + size
+        top, bottom = round(1.9 * size), round(2.9 * size)
+        self.area = Area(left, top, width - left - right, height - top - bottom)
+        self._line = max(2, round(size / 7))
+        self._background: tuple[tuple, np.ndarray] | None = None
+
+    def rolling(self, history: FacesHistory, now_ns: int, seconds: float) -> np.ndarray:
+        """The last `seconds` before `now_ns`, which is on the time line of the stamps.
+
+        Living faces are named with their emotion where their line ends.
+
+        Returns:
+            uint8 (height, width, 3), BGR.
+        """
+        begin_ns = now_ns - round(seconds * 1e9)
+        picture = self._blank(seconds, before_now=True)
+        stamps = history.stamps()
+        gap_ns = _gap(stamps)
+        silent = len(stamps) == 0 or now_ns - int(stamps[-1]) > gap_ns
+        living = set() if silent else {face.face_id for face in history.last.faces}
+        series = [s for s in history.series() if s.life >= self.min_life and s.samples['stamp_ns'][-1] >= begin_ns]
+        colour_of = self._colours(s.face_id for s in series)
+        if silent:
+            self._draw_silence(picture, stamps, begin_ns, now_ns)
+        self._draw_lines(picture, series, colour_of, begin_ns, now_ns, gap_ns)
+        present = [s for s in series if s.face_id in living]
+        self._draw_tips(picture, present, colour_of)
+        legend = [(s.face_id, _number(s.samples['valence'][-1]), True) for s in present]
+        legend += [(s.face_id, '', False) for s in reversed(series) if s.face_id not in living]
+        self._draw_legend(picture, legend, colour_of)
+        if not silent and not living:
+            self._note(picture, 'no face')
+        return picture
+
+    def whole(self, history: FacesHistory) -> np.ndarray:
+        """All that `history` holds, with the mean and the most frequent emotion of each face; result as of `rolling`.
+
+        The axis counts from the first frame.
+        """
+        stamps = history.stamps()
+        begin_ns, end_ns = (int(stamps[0]), int(stamps[-1])) if len(stamps) else (0, 0)
+        end_ns = max(end_ns, begin_ns + 1_000_000_000)
+        picture = self._blank((end_ns - begin_ns) * 1e-9, before_now=False)
+        series = [s for s in history.series() if s.life >= self.min_life]
+        colour_of = self._colours(s.face_id for s in series)
+        self._draw_lines(picture, series, colour_of, begin_ns, end_ns, _gap(stamps))
+        if not series:
+            self._note(picture, 'no face')
+        series.sort(key=lambda s: -len(s.samples))
+        self._draw_legend(picture, [(s.face_id, _summary(s), True) for s in series], colour_of)
+        return picture
+
+    def _blank(self, span: float, before_now: bool) -> np.ndarray:
+        """A copy of the picture without lines, made anew only when the axis changes."""
+        if self._background is None or self._background[0] != (span, before_now):
+            self._background = ((span, before_now), self._draw_background(span, before_now))
+        return self._background[1].copy()
+
+    def _draw_background(self, span: float, before_now: bool) -> np.ndarray:
+        area, size = self.area, self._size
+        picture = np.full(self._shape, 255, np.uint8)
+        right, bottom = area.left + area.width, area.top + area.height
+        edges = [area.top, round(area.y(NEUTRAL_BAND)), round(area.y(-NEUTRAL_BAND)), bottom]
+        for name, colour, y0, y1, strength in zip(
+                ('positive', 'neutral', 'negative'), (POSITIVE, NEUTRAL, NEGATIVE), edges, edges[1:],
+                (0.09, 0.05, 0.09), strict=False):
+            picture[y0:y1, area.left:right] = _pale(colour, strength)
+            put_text(picture, name, size / 4, (y0 + y1) / 2, size, colour, align=(0, 0.5), upwards=True)
+
+        for valence in (-1, -0.5, 0, 0.5, 1):
+            y = round(area.y(valence))
+            picture[y, area.left:right] = _pale(_INK, 0.75) if valence == 0 else _pale(_INK, 0.18)
+            put_text(picture, _number(valence, 1), area.left - size / 2, y, size, _INK, align=(1, 0.5))
+        if before_now:
+            ticks = [(span - t, f'−{t:g}' if t else 'now') for t in _ticks(span, area.width / (6 * size))]
+        else:
+            ticks = [(t, f'{t:g}') for t in _ticks(span, area.width / (6 * size))]
+        for t, label in ticks:
+            x = min(round(area.x(t, span)), right - 1)
+            picture[area.top:bottom, x] = _pale(_INK, 0.18)
+            put_text(picture, label, x, bottom + size / 4, size, _INK, align=(0.5, 0))
+        title = 'seconds before now' if before_now else 'seconds from the start'
+        put_text(picture, title, area.left + area.width / 2, self._shape[0] - 2, size, _FAINT, align=(0.5, 1))
+        cv2.rectangle(picture, (area.left - 1, area.top - 1), (right, bottom), _pale(_INK, 0.5))
+        put_text(picture, 'valence', size / 2, area.top / 2, size, _INK, align=(0, 0.5), bold=True)
+        return picture
+
+    def _draw_lines(self, picture: np.ndarray, series: list[FaceSeries], colour_of: dict[str, Colour],
+                    begin_ns: int, end_ns: int, gap_ns: int) -> None:
+        area = self.area
+        inside = picture[area.top:area.top + area.height, area.left:area.left + area.width]
+        scale = area.width / (end_ns - begin_ns)
+        for name, thickness, strength in (('raw_valence', 1, 0.45), ('valence', self._line, 1.0)):
+            for s in series:
+                samples = s.samples[max(0, int(np.searchsorted(s.samples['stamp_ns'], begin_ns)) - 1):]
+                x = (samples['stamp_ns'] - begin_ns) * scale
+                y = (_TOP - samples[name]) / (2 * _TOP) * area.height
+                colour = _pale(colour_of[s.face_id], strength)
+                runs, dense = _runs(x, y, samples, gap_ns)
+                # Thin strokes side by side look the same without antialiasing, which would take most of the time.
+                smooth = cv2.LINE_8 if dense and thickness == 1 else cv2.LINE_AA
+                for run in runs:
+                    points = np.round(run * (1 << _SHIFT)).astype(np.int32)
+                    if len(points) > 1:
+                        cv2.polylines(inside, [points], False, colour, thickness, smooth, _SHIFT)
+                    else:  # one frame between two gaps
+                        radius = max(thickness, 2) << (_SHIFT - 1)
+                        cv2.circle(inside, points[0].tolist(), radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+    def _draw_tips(self, picture: np.ndarray, series: list[FaceSeries], colour_of: dict[str, Colour]) -> None:
+        """Emotion names right of the lines' ends, moved apart where they would cover each other."""
+        area, step = self.area, 1.2 * self._size
+        series = sorted(series, key=lambda s: (-s.samples['valence'][-1], s.face_id))
+        ys = [area.y(float(s.samples['valence'][-1])) for s in series]
+        for i in range(1, len(ys)):
+            ys[i] = max(ys[i], ys[i - 1] + step)
+        limit = area.top + area.height
+        for i in reversed(range(len(ys))):
+            ys[i] = min(ys[i], limit)
+            limit = ys[i] - step
+        for y, s in zip(ys, series, strict=True):
+            put_text(picture, EMOTIONS[s.samples['emotion'][-1]], area.left + area.width + self._size / 2, y,
+                     self._size, colour_of[s.face_id], align=(0, 0.5), bold=True)
+
+    def _draw_legend(self, picture: np.ndarray, entries: list[tuple[str, str, bool]],
+                     colour_of: dict[str, Colour]) -> None:
+        """(face id, what to say of it, whether it is there now) in one row above the lines, as many as fit."""
+        size, y = self._size, self.area.top // 2
+        x = self.area.left + round(4.5 * size)
+        for index, (face_id, text, present) in enumerate(entries):
+            label = f'{face_id} {text}'.rstrip()
+            width = round(2.2 * size) + text_size(label, size, bold=present)[0]
+            left = len(entries) - index - 1
+            if x + width + (text_size(f'+{left} more', size)[0] + size if left else 0) > self._shape[1]:
+                put_text(picture, f'+{left + 1} more', self._shape[1] - size / 4, y, size, _FAINT, align=(1, 0.5))
+                break
+            colour = colour_of[face_id] if present else _pale(colour_of[face_id], 0.5)
+            cv2.line(picture, (x, y), (x + round(1.4 * size), y), colour, self._line + 1, cv2.LINE_AA)
+            put_text(picture, label, x + round(1.8 * size), y, size, _INK if present else _FAINT, align=(0, 0.5),
+                     bold=present)
+            x += width + size
+
+    def _draw_silence(self, picture: np.ndarray, stamps: np.ndarray, begin_ns: int, now_ns: int) -> None:
+        if len(stamps) == 0:
+            self._note(picture, 'no frames yet')
+            return
+        area = self.area
+        silence = now_ns - int(stamps[-1])
+        x = max(0, round((int(stamps[-1]) - begin_ns) / (now_ns - begin_ns) * area.width))
+        part = picture[area.top:area.top + area.height, area.left + x:area.left + area.width]
+        part[:] = part * 0.93  # darker: the gap is not an absence of faces
+        self._note(picture, f'no frames for {silence * 1e-9:.0f} s')
+
+    def _note(self, picture: np.ndarray, text: str) -> None:
+        area, size = self.area, self._size
+        put_text(picture, text, area.left + area.width - size / 2, area.top + size / 3, size, _INK, align=(1, 0))
+
+
+def _gap(stamps: np.ndarray) -> int:
+    """Nanoseconds between frames from which on nothing was received."""
+    usual = float(np.median(np.diff(stamps[-200:]))) if len(stamps) > 1 else 0.0
+    return round(max(SILENCE * 1e9, 4 * usual))
+
+
+def _runs(x: np.ndarray, y: np.ndarray, samples: np.ndarray, gap_ns: int) -> tuple[list[np.ndarray], bool]:
+    """The line through (x, y) in pixels, cut at gaps: float arrays (N, 2); and whether it was thinned out.
+
+    Gaps too narrow to be seen do not cut, and of several samples in one column the lowest and the highest are kept, so
+    that a run has at most two points a column however long the history.
+    """
+    broken = (np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > gap_ns)
+    broken = np.flatnonzero(broken & (np.diff(x) > 1.5)) + 1
+    points = np.stack([x, y], axis=1)
+    dense = len(x) > 1 and len(x) > 2 * (x[-1] - x[0] + 1)
+    if dense:
+        column = np.floor(x)
+        new = np.diff(column, prepend=column[0] - 1) != 0
+        new[broken] = True
+        starts = np.flatnonzero(new)
+        low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
+        middle = (x[starts] + x[np.append(starts[1:], len(x)) - 1]) / 2
+        falls = y[starts] > (low + high) / 2
+        points = np.stack([np.repeat(middle, 2), np.where(falls, [high, low], [low, high]).T.ravel()], axis=1)
+        broken = 2 * np.searchsorted(starts, broken)
+    return np.split(points, broken), dense
+
+
+def _ticks(span: float, most: float) -> np.ndarray:
+    """Round times from 0 to `span`, at most about `most`."""
+    step = next((s for s in _STEPS if span / s <= most), 3600 * math.ceil(span / most / 3600))
+    return np.arange(0, span + step * 1e-6, step)
+
+
+def _number(value: float, digits: int = 2) -> str:
+    """With a sign, and a real minus."""
+    return f'{value:+.{digits}f}'.replace('-', '−') if round(value, digits) else f'{0:.{digits}f}'
+
+
+def _pale(colour: Colour, strength: float) -> Colour:
+    """`colour` mixed with white; 1 leaves it as it is."""
+    return tuple(round(255 + strength * (c - 255)) for c in colour)
+
+
+def _summary(series: FaceSeries) -> str:
+    counts = np.bincount(series.samples['emotion'], minlength=len(EMOTIONS))
+    return f'{_number(series.samples["valence"].mean())}, mostly {EMOTIONS[int(counts.argmax())]}'
