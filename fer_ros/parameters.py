@@ -62,14 +62,15 @@ FER_NODE = (
               read_only=True),
     Parameter('image_transport', 'raw', 'Type of the image subscription: sensor_msgs/Image on image, or '
               'sensor_msgs/CompressedImage on image/compressed.', choices=('raw', 'compressed'), at_configure=True),
-    Parameter('model', '', 'Weights file (.safetensors); empty: the one that comes with the package.', at_configure=True),
+    Parameter('model', '', 'Weights file (.safetensors); empty: the one that comes with the package.',
+              at_configure=True),
     Parameter('device', 'auto', 'Where the network runs: auto, cpu, cuda or cuda:N. auto falls back to the CPU with a '
               'log line; cuda without a GPU is an error.', at_configure=True),
     Parameter('threads', 1, 'CPU threads of the network.', range=(1, 64), at_configure=True),
     Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), full range (about '
               '5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'), at_configure=True),
-    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx), and by a MediaPipe without bundled '
-              'models (.tflite).', at_configure=True),
+    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx), and by a MediaPipe without '
+              'bundled models (.tflite).', at_configure=True),
     Parameter('detection_confidence', 0.5, 'Faces found with a lower score are ignored.', range=(0.05, 1.0)),
     Parameter('max_faces', 16, 'At most this many faces are followed, largest first.', range=(1, 64)),
     Parameter('track_timeout', 1.0, 'A face not seen for this long loses its id.', 's', (0.05, 30.0)),
@@ -81,7 +82,7 @@ FER_NODE = (
               (0.0, 10.0)),
     Parameter('max_rate', 0.0, 'Process at most this many frames per second. 0: every frame there is time for.', 'Hz',
               (0.0, 240.0)),
-    Parameter('annotated', True, 'Offer ~/annotated; it is drawn only while someone subscribes.'),
+    Parameter('annotated', True, 'Publish ~/annotated while someone subscribes to it.'),
 )
 
 VIDEO_SOURCE = (

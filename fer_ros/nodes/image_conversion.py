@@ -108,7 +108,7 @@ def _planar_to_bgr(message: Image, data: np.ndarray) -> np.ndarray:
         chroma = data[height * step:height * step * 3 // 2].reshape(height // 2, step)[:, :width]
         code = cv2.COLOR_YUV2BGR_NV21
     else:  # OpenCV does not know nv24: every second chroma sample makes it nv12
-        chroma = data[height * step:height * step * 3].reshape(height, step, 2)[::2, :width:2].reshape(height // 2, width)
+        chroma = data[height * step:height * step * 3].reshape(height, step, 2)[::2, :width:2]
         code = cv2.COLOR_YUV2BGR_NV12
     return cv2.cvtColorTwoPlane(np.ascontiguousarray(luma), chroma.reshape(height // 2, width // 2, 2), code)
 

@@ -1,0 +1,224 @@
+"""The node `valence_plot`: draws the valence of the last seconds from the node `fer`'s ``~/faces``.
+
+It publishes the picture on ``~/plot`` while someone subscribes, shows it in a window where there is a display, and
+writes it with its data on ``~/save`` and at its end.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
+
+from fer_ros.drawing.valence_plot import ValencePlot
+from fer_ros.faces import FacesFrame, decode
+from fer_ros.faces_csv import FacesCsv
+from fer_ros.files import completed, write_picture
+from fer_ros.history import FacesHistory
+from fer_ros.nodes import qos
+from fer_ros.nodes.image_conversion import to_message
+from fer_ros.nodes.parameters import declare, watch
+from fer_ros.nodes.running import Stop, run
+from fer_ros.parameters import VALENCE_PLOT
+
+QUEUE = 300
+"""Messages that wait while a file is being written: 10 s at 30 frames/s, under 1 MB."""
+MAX_SAMPLES = 1_000_000
+"""Faces kept: an hour of nine faces at 30 frames/s, under 100 MB."""
+LOG_PERIOD = 5.0
+"""Seconds between two log lines about the same thing."""
+
+
+class ValencePlotNode(Node):
+    """See the module.
+
+    Messages are taken in by the executor's thread, the picture is drawn in another, so that a slow window or
+    subscriber does not hold up reception.
+
+    Raises:
+        Stop: a parameter does not fit, or a window is asked for and there is no display.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__('valence_plot', **kwargs)
+        self.parameters = declare(self, VALENCE_PLOT)
+        self._window = _window_wanted(self)
+        self._plot = self._new_plot()
+        self._history = FacesHistory(self.parameters.seconds, MAX_SAMPLES)
+        self._frame_id = ''
+        self._clock_at_last = 0  # node clock in ns when the newest frame came
+        self._ended = threading.Event()
+        watch(self, VALENCE_PLOT, self.parameters, self._parameters_changed)
+        self._publisher = self.create_publisher(Image, '~/plot', qos.image(reliable=True),
+                                                qos_overriding_options=qos.overridable())
+        self._subscription = self.create_subscription(
+            String, 'fer/faces', self._on_faces, QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE),
+            qos_overriding_options=qos.overridable())
+        self._service = self.create_service(Trigger, '~/save', self._on_save)
+        self._drawer = threading.Thread(target=self._draw_until_end, name='drawer', daemon=True)
+        self._drawer.start()
+        self.get_logger().info(f'drawing {self._subscription.topic_name} on {self._publisher.topic_name}'
+                               + (' and in a window' if self._window else ''))
+
+    def _new_plot(self) -> ValencePlot:
+        return ValencePlot(self.parameters.width, self.parameters.height, min_life=self.parameters.min_life)
+
+    def _parameters_changed(self) -> None:
+        self._history.seconds = self.parameters.seconds
+        self._plot.min_life = self.parameters.min_life
+
+    def _on_faces(self, message: String) -> None:
+        clock = self.get_clock().now().nanoseconds
+        try:
+            frame = decode(message.data)
+            if frame.stamp_ns == 0:  # a camera driver that does not stamp
+                frame = FacesFrame(clock, frame.frame_id, frame.width, frame.height, frame.faces, frame.primary)
+            outcome = self._history.add(frame)
+        except ValueError as error:
+            self.get_logger().warning(f'message on {self._subscription.topic_name} left out: {error}',
+                                      throttle_duration_sec=LOG_PERIOD)
+            return
+        if outcome == 'late':
+            self.get_logger().warning(f'frame with stamp {frame.stamp:.3f} left out: not newer than the one before',
+                                      throttle_duration_sec=LOG_PERIOD)
+            return
+        if outcome == 'restarted':
+            self.get_logger().warning(f'stamps jumped back to {frame.stamp:.3f}: the plot begins anew')
+        self._frame_id = frame.frame_id
+        self._clock_at_last = clock
+
+    def _now(self) -> int:
+        """Nanoseconds on the time line of the stamps: since the newest frame as much has passed as by the clock."""
+        last, clock = self._history.last, self.get_clock().now().nanoseconds
+        return clock if last is None else last.stamp_ns + max(0, clock - self._clock_at_last)
+
+    def _picture(self, plot: ValencePlot) -> np.ndarray:
+        return plot.rolling(self._history, self._now(), self.parameters.seconds)
+
+    def _draw_until_end(self) -> None:
+        due = time.monotonic()
+        while not self._ended.wait(max(0.0, due - time.monotonic())):
+            # After a draw that took too long the next is not hurried.
+            due = max(due + 1 / self.parameters.rate, time.monotonic())
+            try:
+                self._draw_once()
+            except (RCLError, InvalidHandle):
+                if self.context.ok() and not self._ended.is_set():
+                    raise
+        if self._window:
+            cv2.destroyAllWindows()
+
+    def _draw_once(self) -> None:
+        subscribed = self._publisher.get_subscription_count() > 0
+        if not subscribed and not self._window:
+            return
+        picture = self._picture(self._plot)
+        if subscribed:
+            last = self._history.last
+            stamp = last.stamp_ns if last is not None else 0
+            header = Header(frame_id=self._frame_id)
+            header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)
+            self._publisher.publish(to_message(picture, header))
+        if self._window:
+            self._show(picture)
+
+    def _show(self, picture: np.ndarray) -> None:
+        title = self.get_fully_qualified_name()
+        if not self._shown:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.resizeWindow(title, picture.shape[1], picture.shape[0])
+            self._shown = True
+        elif cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
+            self._window = False
+            cv2.destroyAllWindows()
+            self.get_logger().info('the window was closed; the node goes on')
+            return
+        cv2.imshow(title, picture)
+        cv2.waitKey(1)
+
+    _shown = False
+
+    def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            response.message = self._save()
+            response.success = True
+        except OSError as error:
+            response.message = f'nothing saved: {error}'
+            self.get_logger().error(response.message)
+        return response
+
+    def _save(self) -> str:
+        """Write picture and data of the time axis; returns the files' names. Raises OSError; then nothing is left."""
+        picture = self._picture(self._new_plot())
+        folder = Path(self.parameters.output_dir).expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        name = _free_name(folder)
+        paths = folder / f'{name}.csv', folder / f'{name}.png'
+        with completed(paths[0]) as table, completed(paths[1]) as image:
+            with table.open('w', encoding='utf-8', newline='') as file:
+                writer = FacesCsv(file)
+                for number, stamp_ns, face in self._history.entries():
+                    writer.write(stamp_ns, number, face)
+            write_picture(image, picture)
+        text = f'saved {paths[0]} and {paths[1].name}'
+        self.get_logger().info(text)
+        return text
+
+    def close(self) -> None:
+        """Stop drawing, and save if `output_dir` is set and there is something to save."""
+        self._ended.set()
+        self._drawer.join()
+        if self.parameters.output_dir and self._history.last is not None:
+            try:
+                self._save()
+            except OSError as error:
+                self.get_logger().error(f'nothing saved: {error}')
+
+
+def _free_name(folder: Path) -> str:
+    """A name for files of this moment that no file in `folder` has."""
+    base = f'valence_{datetime.now():%Y-%m-%d_%H-%M-%S}'
+    names = (base if n == 1 else f'{base}_{n}' for n in range(1, sys.maxsize))
+    return next(n for n in names if not (folder / f'{n}.csv').exists() and not (folder / f'{n}.png').exists())
+
+
+def _window_wanted(node: ValencePlotNode) -> bool:
+    """Whether to show a window. Raises Stop where one is asked for and cannot be had."""
+    wanted = node.parameters.window
+    if wanted == 'false':
+        return False
+    if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        problem = 'DISPLAY and WAYLAND_DISPLAY are not set'
+    else:
+        # In a process of its own: without a display that answers, Qt ends the process it is in.
+        test = subprocess.run([sys.executable, '-c', 'import cv2; cv2.namedWindow("test")'], capture_output=True,
+                              timeout=60, check=False)
+        if test.returncode == 0:
+            return True
+        problem = f'OpenCV cannot open a window on display {os.environ.get("DISPLAY", "")!r}'
+    if wanted == 'true':
+        raise Stop(f'window is true but there is no display: {problem}; set window to auto or false, and look at '
+                   '~/plot with rqt_image_view')
+    node.get_logger().info(f'no window: {problem}')
+    return False
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point."""
+    return run('valence_plot', ValencePlotNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
