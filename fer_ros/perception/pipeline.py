@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_ros.emotions import EMOTIONS, valence
 from fer_ros.faces import FaceEmotion
 from fer_ros.parameters import FER_NODE
 from fer_ros.perception.cropping import FRAMING, crop_faces
 from fer_ros.perception.detection import create_detector
 from fer_ros.perception.primary import PrimaryFace
+from fer_ros.perception.reading import FaceReader
 from fer_ros.perception.recognition import EmotionRecognizer
-from fer_ros.perception.smoothing import ProbabilitySmoother
 from fer_ros.perception.tracking import FaceTracker
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in FER_NODE}
@@ -58,18 +57,24 @@ class FacePipeline:
     def __init__(self, settings: PipelineSettings | None = None):
         settings = settings or PipelineSettings()
         _check(settings)
-        self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads)
+        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads),
+                                 settings.half_life)
         self._detector = create_detector(settings.detector, model=settings.detector_model,
                                          confidence=settings.detection_confidence)
         self._framing = FRAMING[settings.detector]
         self._tracker = FaceTracker(settings.track_timeout, settings.deterministic_ids)
-        self._smoother = ProbabilitySmoother(settings.half_life)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
         self.settings = settings
         self.primary: str | None = None
         """Id of the face of the last frame to speak of, or None."""
         self.timings: dict[str, float] = {}
         """Seconds of the last frame's stages: detect, track, crop, recognise, smooth."""
+        self.scores: dict[str, float] = {}
+        """Detection score, 0 to 1, of each face of the last frame."""
+
+    @property
+    def recognizer(self) -> EmotionRecognizer:
+        return self.reader.recognizer
 
     @property
     def living_ids(self) -> set[str]:
@@ -91,30 +96,25 @@ class FacePipeline:
             PipelineError: the detector or the device fails on this frame; the next one may be processed.
         """
         _check_image(image, stamp)
-        self.timings, self.primary = {}, None
+        self.timings, self.scores, self.primary = {}, {}, None
         watch = _Stopwatch(self.timings)
         detections = self._detector.detect(image)
         detections.sort(key=lambda d: -d.box[2] * d.box[3])
         watch.stop('detect')
         tracks = self._tracker.update(detections[:self.settings.max_faces], stamp)
         living = self.living_ids
-        self._smoother.forget(self._smoother.face_ids - living)
+        self.reader.keep(living)
         self.primary = self._primary_face.choose(tracks, living, stamp, image.shape[1::-1])
         watch.stop('track')
         crops = crop_faces(image, [track.box for track in tracks], self._framing)
         watch.stop('crop')
         raw = self.recognizer.probabilities(crops)
         watch.stop('recognise')
-        faces = [self._face(track.face_id, track.box, probabilities, stamp)
-                 for track, probabilities in zip(tracks, raw, strict=True)]
+        ids, boxes = [track.face_id for track in tracks], [track.box for track in tracks]
+        faces = self.reader.smooth(ids, boxes, self.reader.calibrate(ids, raw, stamp), stamp)
+        self.scores = {track.face_id: track.detection.score for track in tracks}
         watch.stop('smooth')
         return faces
-
-    def _face(self, face_id: str, box: tuple[float, float, float, float], raw: np.ndarray, stamp: float) -> FaceEmotion:
-        smoothed = self._smoother.update(face_id, raw, stamp)
-        best = int(smoothed.argmax())
-        return FaceEmotion(face_id, box, tuple(smoothed.tolist()), EMOTIONS[best], float(smoothed[best]),
-                           float(valence(smoothed)), float(valence(raw)))
 
     def apply(self, settings: PipelineSettings) -> None:
         """Change settings while running; faces keep their ids and what is known of them.
@@ -128,7 +128,7 @@ class FacePipeline:
             raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: make a new one')
         self._detector.confidence = settings.detection_confidence
         self._tracker.timeout = settings.track_timeout
-        self._smoother.half_life = settings.half_life
+        self.reader.smoother.half_life = settings.half_life
         self._primary_face.policy = settings.primary_face
         self._primary_face.hold = settings.primary_hold
         self.settings = settings
@@ -136,7 +136,7 @@ class FacePipeline:
     def reset(self) -> None:
         """Forget all faces, as for another video."""
         self._tracker.reset()
-        self._smoother.reset()
+        self.reader.reset()
         self._primary_face.reset()
         self.primary = None
 
