@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from fer_ros.faces import FacesFrame
 from fer_ros.nodes import qos
+from fer_ros.nodes.diagnostics import Monitor
 from fer_ros.nodes.image_conversion import ConversionError, compressed_to_bgr, to_bgr
 from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput, Result
 from fer_ros.nodes.parameters import declare, watch
@@ -24,20 +25,6 @@ from fer_ros.parameters import FER_NODE
 
 LOG_PERIOD = 5.0
 """Seconds between two log lines about the same thing."""
-
-
-@dataclasses.dataclass
-class Counters:
-    """Frames since the node was activated."""
-
-    received: int = 0
-    processed: int = 0
-    dropped: int = 0
-    """Replaced by a newer one before there was time for them."""
-    skipped: int = 0
-    """Left out because of max_rate."""
-    bad: int = 0
-    """Could not be read as a picture, or made the pipeline fail."""
 
 
 def _transition(method):
@@ -63,7 +50,7 @@ class FerNode(LifecycleNode):
     def __init__(self, **kwargs):
         super().__init__('fer', **kwargs)
         self.failure = ''
-        self.counters = Counters()
+        self.monitor = Monitor()
         self._pipeline = None
         self._new_settings = None
         self._outputs: list[Output] = []
@@ -80,12 +67,11 @@ class FerNode(LifecycleNode):
     @_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         # torch and MediaPipe take seconds and memory; a node that only waits to be configured needs neither.
-        from fer_ros.msfernet.weights import WeightsError
         from fer_ros.perception import PipelineError
         from fer_ros.perception.pipeline import FacePipeline
         try:
             self._pipeline = FacePipeline(self._settings())
-        except (PipelineError, WeightsError, FileNotFoundError) as error:
+        except PipelineError as error:
             self.failure = str(error)
             if not self.parameters.autostart:  # with autostart the program ends with it
                 self.get_logger().error(f'not configured: {error}')
@@ -96,7 +82,7 @@ class FerNode(LifecycleNode):
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.counters = Counters()
+        self.monitor.restart()
         self._limit = RateLimit(self.parameters.max_rate)
         self._worker = LatestWorker(self._process)
         compressed = self.parameters.image_transport == 'compressed'
@@ -165,21 +151,21 @@ class FerNode(LifecycleNode):
     # Frames
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        self.counters.received += 1
+        self.monitor.received()
         if not self._limit.take(time.monotonic()):
-            self.counters.skipped += 1
+            self.monitor.skipped()
         elif self._worker.submit((message, self.get_clock().now().nanoseconds)):
-            self.counters.dropped += 1
+            self.monitor.dropped()
             self.get_logger().info(
-                f'no time for {self.counters.dropped} of {self.counters.received} frames: only the newest is taken',
-                throttle_duration_sec=LOG_PERIOD)
+                f'no time for {self.monitor.total("dropped")} of {self.monitor.total("received")} frames: only the '
+                'newest is taken', throttle_duration_sec=LOG_PERIOD)
 
     def _process(self, item: tuple[Image | CompressedImage, int]) -> None:
         """In the worker's thread: one message and the time of its arrival in nanoseconds."""
         try:
             self._process_message(*item)
         except ConversionError as error:
-            self.counters.bad += 1
+            self.monitor.bad(str(error))
             self.get_logger().warning(f'frame on {self._topic} ignored: {error}', throttle_duration_sec=LOG_PERIOD)
         except (RCLError, InvalidHandle) as error:
             if self.context.ok():  # else the program is ending, and there is no one to publish to
@@ -203,14 +189,15 @@ class FerNode(LifecycleNode):
         result = Result(message.header, image, frame)
         for output in self._outputs:
             output.publish(result)
-        self.counters.processed += 1
+        latency = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
+        self.monitor.processed(latency, self._pipeline.timings, len(faces))
 
     @property
     def _topic(self) -> str:
         return self._subscription.topic_name if self._subscription is not None else 'image'
 
     def _log_failure(self, error: Exception) -> None:
-        self.counters.bad += 1
+        self.monitor.bad(repr(error))
         self.get_logger().error(f'frame on {self._topic} ignored, this is a defect: {error!r}',
                                 throttle_duration_sec=LOG_PERIOD)
 

@@ -27,16 +27,16 @@ class VideoSourceNode(Node):
 
     def __init__(self, **kwargs):
         super().__init__('video_source', **kwargs)
-        self._parameters = declare(self, VIDEO_SOURCE)
+        self._settings = declare(self, VIDEO_SOURCE)
         try:
-            self._source = open_source(self._parameters.video, rate=self._parameters.rate,
-                                       width=self._parameters.width, height=self._parameters.height)
+            self._source = open_source(self._settings.video, rate=self._settings.rate,
+                                       width=self._settings.width, height=self._settings.height)
         except SourceError as error:
             raise Stop(str(error)) from error
         self._warned = ''
         self._start = time.monotonic()
         self._sent = 0
-        self._publisher = self.create_publisher(Image, 'image_raw', qos.image(self._parameters.reliable),
+        self._publisher = self.create_publisher(Image, 'image_raw', qos.image(self._settings.reliable),
                                                 qos_overriding_options=qos.overridable())
         # A camera paces itself: reading waits for its next frame.
         self.create_timer(1e-3 if self._source.live else 1 / self._source.rate, self._publish_next)
@@ -56,7 +56,7 @@ class VideoSourceNode(Node):
         except SourceError as error:
             raise Stop(str(error)) from error
         self._sent += 1
-        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._parameters.frame_id)
+        header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
         self._publisher.publish(to_message(frame, header))
 
     def _skip_what_is_late(self) -> None:
@@ -72,7 +72,7 @@ class VideoSourceNode(Node):
 
     def _end(self) -> None:
         """At the end of the source: from its start again, or raise Stop."""
-        if not self._parameters.loop:
+        if not self._settings.loop:
             self.get_logger().info(f'{self._source.name} has ended')
             raise Stop
         self._source.rewind()
