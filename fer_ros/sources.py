@@ -4,6 +4,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -167,7 +168,8 @@ class VideoSource:
 
     def rewind(self) -> None:
         self.close()
-        self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        with _quiet_opencv():
+            self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
         good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not good:
             self.close()
@@ -214,7 +216,8 @@ class CameraSource:
         if not os.path.exists(self.name):
             there = ', '.join(sorted(map(str, Path('/dev').glob('video*')))) or 'none'
             raise SourceError(f'no camera at {self.name}: cameras of this machine: {there}')
-        self._capture = cv2.VideoCapture(self.name, cv2.CAP_V4L2)
+        with _quiet_opencv():
+            self._capture = cv2.VideoCapture(self.name, cv2.CAP_V4L2)
         for key, value in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height),
                            (cv2.CAP_PROP_FPS, rate)):
             if value:
@@ -240,6 +243,17 @@ class CameraSource:
 
     def close(self) -> None:
         self._capture.release()
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """No warnings about what is raised as an error."""
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)
 
 
 def _pictures(folder: Path) -> list[Path]:

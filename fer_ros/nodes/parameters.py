@@ -8,7 +8,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 
 from fer_ros.nodes.running import Stop
-from fer_ros.parameters import Parameter, problem
+from fer_ros.parameters import Parameter, limits, problem
 
 
 class ParameterError(Stop):
@@ -28,12 +28,14 @@ def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
     for parameter in table:
         try:
             value = node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter)).value
+            if isinstance(value, bool) and 'true' in parameter.choices:  # YAML has no other way to write it unquoted
+                value = str(value).lower()
         except InvalidParameterTypeException as error:
             kind = {bool: 'true or false', int: 'a whole number', float: 'a number with a decimal point, such as 1.0',
                     str: 'a text'}[type(parameter.default)]
             raise ParameterError(f'parameter {parameter.name} must be {kind}') from error
         except InvalidParameterValueException as error:
-            raise ParameterError(f'parameter {parameter.name}: {error}') from error
+            raise ParameterError(f'{parameter.name} must be {limits(parameter)}: {error.args[0]}') from error
         if text := problem(parameter, value):
             raise ParameterError(text)
         setattr(values, parameter.name, value)
@@ -76,7 +78,8 @@ def watch(node: Node, table: Sequence[Parameter], values: SimpleNamespace, chang
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     unit = f' [{parameter.unit}]' if parameter.unit else ''
-    descriptor = ParameterDescriptor(description=parameter.description + unit, read_only=parameter.read_only)
+    descriptor = ParameterDescriptor(description=parameter.description + unit, read_only=parameter.read_only,
+                                     dynamic_typing='true' in parameter.choices)
     if parameter.choices:
         descriptor.additional_constraints = f'one of {", ".join(parameter.choices)}'
     if parameter.range and isinstance(parameter.default, int):
