@@ -74,7 +74,8 @@ class Processes:
 
     def _last_line(self, name: str) -> str:
         lines = self._log(name).read_text(errors='replace').splitlines()
-        return next((line for line in reversed(lines) if '[FATAL]' in line), lines[-1] if lines else 'no message')
+        line = next((line for line in reversed(lines) if line.startswith('[FATAL]')), lines[-1] if lines else '')
+        return line.rpartition(f'[{name}]: ')[2] or 'no message'
 
 
 def environment() -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Every parameter of every node, once: name, default, meaning, unit and range.
 
 The nodes declare their parameters from these tables, and config/fer.yaml and the README are checked against them.
-``python -m fer_ros.parameters`` prints them as Markdown.
+``python -m fer_ros.parameters`` prints them as Markdown, ``python -m fer_ros.parameters yaml`` as config/fer.yaml.
 """
 
+import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,9 +54,28 @@ def markdown(table: Sequence[Parameter]) -> str:
     """`table` as a Markdown table."""
     rows = ['| parameter | default | values | set | meaning |', '| --- | --- | --- | --- | --- |']
     for p in table:
-        default = str(p.default).lower() if isinstance(p.default, bool) else p.default if p.default != '' else "''"
-        rows.append(f'| `{p.name}` | `{default}` | {limits(p)} | {when(p)} | {p.description} |')
+        rows.append(f'| `{p.name}` | `{_yaml_value(p.default)}` | {limits(p)} | {when(p)} | {p.description} |')
     return '\n'.join(rows)
+
+
+def yaml(nodes: dict[str, Sequence[Parameter]]) -> str:
+    """A parameter file for `nodes` in any namespace, with every default, and its meaning, unit and range above it."""
+    lines = ['# Every parameter with its default. Use: --ros-args --params-file <this file>, or params_file:= of the',
+             '# launch file. Written by: python -m fer_ros.parameters yaml']
+    times = {'start': 'Set at start only.', 'configure': 'Applies at configure.', 'any': ''}
+    for name, table in nodes.items():
+        lines += ['', f'/**/{name}:', '  ros__parameters:']
+        for p in table:
+            text = ' '.join(filter(None, (p.description, f'Values: {limits(p)}.' if limits(p) else '', times[when(p)])))
+            lines += [f'    # {line}' for line in textwrap.wrap(text, 112)]
+            lines.append(f'    {p.name}: {_yaml_value(p.default)}')
+    return '\n'.join(lines) + '\n'
+
+
+def _yaml_value(value: bool | int | float | str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value or "''" if isinstance(value, str) else repr(value)
 
 
 FER_NODE = (
@@ -124,5 +145,7 @@ NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_
 
 
 if __name__ == '__main__':
-    for _name, _table in NODES.items():
-        print(f'#### {_name}\n\n{markdown(_table)}\n')
+    if sys.argv[1:] == ['yaml']:
+        print(yaml(NODES), end='')
+    else:
+        print('\n\n'.join(f'#### {name}\n\n{markdown(table)}' for name, table in NODES.items()))

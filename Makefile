@@ -1,0 +1,37 @@
+# Everything on a machine without ROS: needs Python 3.10 to 3.12 and nothing else.
+#   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; pictures and data in demo_output/
+#   make test                                              lint and the whole test suite
+VIDEO ?=
+SECONDS_TO_RUN ?= 20
+TESTS ?= test
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+# Local processes only, in a domain of its own, and the ROS wheels where rclpy and colcon look for them.
+export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+export ROS_DOMAIN_ID := $(shell echo $$(( $$$$ % 80 + 20 )))
+export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
+# Of a sourced ROS installation, or a Python with ROS wheels that runs make: .venv has its own.
+unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.PHONY: demo test lint bench clean
+.DEFAULT_GOAL := test
+
+demo: $(INSTALLED)
+	@$(RUN) -m fer_ros.demo --video "$(VIDEO)" --seconds "$(SECONDS_TO_RUN)"
+
+test: lint
+	$(RUN) -m pytest -q $(TESTS)
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+
+bench: $(INSTALLED)
+	$(RUN) -m benchmarks.delivery
+
+$(INSTALLED): requirements/base.txt requirements/dev.txt
+	@sh .ci/environment $(VENV)
+	@touch $@
+
+clean:
+	rm -rf build install log demo_output $(VENV)
