@@ -107,8 +107,8 @@ FER_NODE = (
 )
 
 VIDEO_SOURCE = (
-    Parameter('video', '', 'Camera number (0), device (/dev/video0), video file or folder of pictures; empty: the '
-              'built-in clip.', read_only=True),
+    Parameter('video', '', 'Camera number (0), device (/dev/video0), video file or folder of pictures; empty or clip: '
+              'the built-in clip.', read_only=True),
     Parameter('rate', 0.0, 'Frames per second; 0: that of the source (30 for pictures and the built-in clip).', 'Hz',
               (0.0, 240.0), read_only=True),
     Parameter('loop', True, 'Start again at the end of a file, folder or the built-in clip; else the node ends.',

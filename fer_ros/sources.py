@@ -54,15 +54,15 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     """Open a source and make sure that it gives frames.
 
     Args:
-        video: camera number ('0'), device ('/dev/video0'), video file, picture or folder of pictures; empty: the
-            built-in clip.
+        video: camera number ('0'), device ('/dev/video0'), video file, picture or folder of pictures; empty or 'clip':
+            the built-in clip.
         rate: frames per second; 0: the source's own, or `STILL_RATE`.
         width, height: pixels to ask a camera for, or of the built-in clip; 0: its own.
 
     Raises:
         SourceError: there is no such file or device, or it holds no frames.
     """
-    if not video:
+    if video in ('', 'clip'):
         return ClipSource(BuiltInClip(width or 640, height or 480, rate or STILL_RATE))
     if video.isdecimal() or video.startswith('/dev/'):
         return CameraSource(video, rate, width, height)

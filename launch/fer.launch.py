@@ -1,0 +1,66 @@
+"""A camera topic, or a source of its own, to fer_node and valence_plot."""
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.conditions import IfCondition
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node, PushRosNamespace
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(get_package_share_directory('fer_ros'))
+PROFILES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+
+ARGUMENTS = [
+    DeclareLaunchArgument('image_topic', default_value='image_raw',
+                          description='Camera topic; a relative name is below namespace.'),
+    DeclareLaunchArgument('video', default_value='',
+                          description='Start a source that publishes on image_topic: camera number (0), device '
+                          '(/dev/video0), video file, folder of pictures, or clip for the built-in clip. Empty: listen '
+                          'to a camera that runs already.'),
+    DeclareLaunchArgument('device', default_value='',
+                          description='Where the network runs: auto, cpu, cuda or cuda:N. Empty: as in params_file.'),
+    DeclareLaunchArgument('params_file', default_value=str(SHARE / 'config' / 'fer.yaml'),
+                          description='Parameters of all nodes.'),
+    DeclareLaunchArgument('namespace', default_value='', description='Namespace of all nodes.'),
+    DeclareLaunchArgument('plot', default_value='true', choices=['true', 'false'],
+                          description='Start valence_plot: a window where there is a display, and the topic '
+                          'valence_plot/plot.'),
+    DeclareLaunchArgument('annotated', default_value='', choices=['', 'true', 'false'],
+                          description='Publish fer/annotated while someone subscribes. Empty: as in params_file.'),
+]
+
+
+def nodes(context: LaunchContext) -> list[GroupAction]:
+    """All nodes, once the arguments are known."""
+    value = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    fer_parameters = [value['params_file']]
+    if value['device']:
+        fer_parameters.append({'device': ParameterValue(value['device'], value_type=str)})
+    if value['annotated']:
+        fer_parameters.append({'annotated': value['annotated'] == 'true'})
+    actions = [PushRosNamespace(value['namespace'])]
+    if value['video']:
+        actions.append(Node(
+            package='fer_ros', executable='video_source', name='video_source', output='screen',
+            parameters=[value['params_file'], {'video': ParameterValue(value['video'], value_type=str)}],
+            remappings=[('image_raw', value['image_topic'])],
+            on_exit=Shutdown(reason='the video source has ended')))
+    actions += [
+        Node(package='fer_ros', executable='fer_node', name='fer', output='screen', parameters=fer_parameters,
+             remappings=[('image', value['image_topic'])], on_exit=Shutdown(reason='fer_node has ended')),
+        Node(package='fer_ros', executable='valence_plot', name='valence_plot', output='screen',
+             parameters=[value['params_file']], condition=IfCondition(value['plot'])),
+    ]
+    return [GroupAction(actions)]
+
+
+def generate_launch_description() -> LaunchDescription:
+    """See ``ros2 launch fer_ros fer.launch.py --show-args``."""
+    # Without a larger shared-memory segment Fast DDS loses most images between processes.
+    profile = [] if any(name in os.environ for name in PROFILES) else [
+        SetEnvironmentVariable(name, str(SHARE / 'config' / 'fastdds.xml')) for name in PROFILES]
+    return LaunchDescription([*ARGUMENTS, *profile, OpaqueFunction(function=nodes)])
