@@ -106,7 +106,7 @@ class FacePipeline:
         self.reader.keep(living)
         self.primary = self._primary_face.choose(tracks, living, stamp, image.shape[1::-1])
         watch.stop('track')
-        crops = crop_faces(image, [track.box for track in tracks], self._framing)
+        crops = crop_faces(image, [self._framing.square(track.detection) for track in tracks])
         watch.stop('crop')
         raw = self.recognizer.probabilities(crops)
         watch.stop('recognise')
