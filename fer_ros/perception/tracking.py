@@ -8,8 +8,8 @@ from scipy.optimize import linear_sum_assignment
 
 from fer_ros.perception.detection import Detection
 
-MAX_COST = 1.6
-"""A pair whose cost is not below this is no match. Cost: 1 − IoU, plus the centres' distance in face widths."""
+MAX_COST = 2.0
+"""A pair whose cost is not below this is no match. Cost: 1 − IoU, plus the centres' distance as a share of the reach."""
 REACH = 1.0
 """Centres further apart than this many face widths are no match…"""
 REACH_GROWTH = 1.0
@@ -18,7 +18,7 @@ MAX_SIZE_RATIO = 2.0
 MISSED_COST = 0.25
 """Added to a track that was not seen in the last frame: where one face hides another, the detection belongs to the
 face in front, which has been seen all along."""
-VELOCITY_MEMORY = 0.1
+VELOCITY_MEMORY = 0.2
 """Time constant in seconds of the averaged velocity."""
 COASTING = 0.5
 """A face that is not seen is taken to move on for at most this many seconds."""
@@ -145,5 +145,5 @@ def _costs(tracks: np.ndarray, detections: np.ndarray, reach: np.ndarray) -> np.
     centres = tracks[:, None, :2] + tracks[:, None, 2:] / 2 - detections[None, :, :2] - detections[None, :, 2:] / 2
     distance = np.linalg.norm(centres, axis=2) / ((sizes[0] + sizes[1]) / 2)
     ratio = np.maximum(sizes[0] / sizes[1], sizes[1] / sizes[0])
-    cost = 1 - overlap + distance
-    return np.where((distance <= reach[:, None]) & (ratio <= MAX_SIZE_RATIO), cost, MAX_COST)
+    share = distance / reach[:, None]
+    return np.where((share <= 1) & (ratio <= MAX_SIZE_RATIO), 1 - overlap + share, MAX_COST)
