@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 from fer_ros.perception.detection import Detection
 
 MAX_COST = 2.0
-"""A pair whose cost is not below this is no match. Cost: 1 − IoU, plus the centres' distance as a share of the reach."""
+"""A pair whose cost is not below this is no match. Cost: 1 − IoU, plus the distance as a share of the reach."""
 REACH = 1.0
 """Centres further apart than this many face widths are no match…"""
 REACH_GROWTH = 1.0

@@ -17,10 +17,8 @@ BUNDLED = Path(mediapipe.__file__).parent / 'modules/face_detection/face_detecti
 @pytest.fixture(scope='module', params=['short', 'full', 'file'])
 def detector(request):
     """Both bundled models, and one through the Tasks API."""
-    if request.param == 'file':
-        detector = create_detector('short', model=BUNDLED)
-    else:
-        detector = create_detector(request.param)
+    kind, model = ('short', BUNDLED) if request.param == 'file' else (request.param, '')
+    detector = create_detector(kind, model=model)
     yield detector
     detector.close()
 

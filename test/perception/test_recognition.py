@@ -1,0 +1,191 @@
+import logging
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from fer_ros.clip import portraits
+from fer_ros.msfernet.preprocessing import network_input
+from fer_ros.msfernet.weights import load_model
+from fer_ros.perception import recognition
+from fer_ros.perception.cropping import FRAMING, crop_faces
+from fer_ros.perception.detection import create_detector
+from fer_ros.perception.recognition import EmotionRecognizer, RecognizerError
+
+
+@pytest.fixture(scope='module')
+def recognizer(shipped_model):
+    return EmotionRecognizer(shipped_model, 'cpu')
+
+
+@pytest.fixture(scope='module')
+def crops():
+    detector = create_detector('short')
+    found = [crop_faces(image, [FRAMING['short'].square(detector.detect(image)[0])]) for image in portraits().values()]
+    detector.close()
+    return np.concatenate([*found, np.random.default_rng(0).integers(0, 256, (6, 48, 48), np.uint8)])
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 8])
+def test_is_the_network_with_its_temperature(recognizer, shipped_model, crops, count):
+    """Tracing and freezing change nothing, at no batch size."""
+    model = load_model(shipped_model)
+    with torch.no_grad():
+        logits = model.network(network_input(crops[:count], mean=model.mean, std=model.std)).logits
+    expected = (logits / model.temperature).softmax(1).numpy()
+    probabilities = recognizer.probabilities(crops[:count])
+    assert probabilities.shape == (count, 7)
+    assert probabilities.dtype == np.float32
+    assert np.abs(probabilities - expected).max() < 1e-5
+
+
+def test_no_faces(recognizer):
+    assert recognizer.probabilities(np.zeros((0, 48, 48), np.uint8)).shape == (0, 7)
+
+
+@pytest.mark.parametrize('crops', [np.zeros((48, 48), np.uint8), np.zeros((1, 48, 47), np.uint8),
+                                   np.zeros((1, 48, 48))])
+def test_wrong_crops_are_named(recognizer, crops):
+    with pytest.raises(ValueError, match=r'must be uint8 of shape \(N, 48, 48\), got'):
+        recognizer.probabilities(crops)
+
+
+def test_says_what_it_is(recognizer):
+    assert recognizer.device == 'cpu'
+    assert recognizer.model_name == 'msfernet.safetensors'
+
+
+def test_comes_with_a_model(shipped_model):
+    assert EmotionRecognizer().model_name == shipped_model.name
+
+
+def test_missing_model_is_named(tmp_path):
+    with pytest.raises(RecognizerError, match=r'no weights file at .*nothing\.safetensors'):
+        EmotionRecognizer(tmp_path / 'nothing.safetensors', 'cpu')
+
+
+def test_package_without_a_model(monkeypatch):
+    monkeypatch.setattr(recognition, 'SHIPPED_MODEL', 'models/other.safetensors')
+    with pytest.raises(RecognizerError, match=r'models/other\.safetensors does not come with'):
+        EmotionRecognizer('', 'cpu')
+
+
+@pytest.mark.parametrize('share', [0.0, 0.001, 0.5, 0.999])
+def test_truncated_model_is_named(tmp_path, shipped_model, share):
+    data = shipped_model.read_bytes()
+    path = tmp_path / 'cut.safetensors'
+    path.write_bytes(data[:int(len(data) * share)])
+    with pytest.raises(RecognizerError, match=r'cut\.safetensors is not a complete safetensors file'):
+        EmotionRecognizer(path, 'cpu')
+
+
+def test_foreign_models_are_named(tmp_path):
+    from safetensors.torch import save_file
+    save_file({'weight': torch.zeros(3)}, tmp_path / 'other.safetensors')
+    with pytest.raises(RecognizerError, match=r'other\.safetensors is not an MSFERNet weights file'):
+        EmotionRecognizer(tmp_path / 'other.safetensors', 'cpu')
+    (tmp_path / 'text.safetensors').write_text('I am no network. ' * 100)
+    with pytest.raises(RecognizerError, match=r'text\.safetensors is not a complete safetensors file'):
+        EmotionRecognizer(tmp_path / 'text.safetensors', 'cpu')
+
+
+class Trap:
+    """Unpickling it leaves a file behind."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), 'w')
+
+
+@pytest.mark.parametrize('save', [lambda trap, path: path.write_bytes(pickle.dumps(trap)),
+                                  lambda trap, path: torch.save({'weights': trap}, path)], ids=['pickle', 'torch'])
+def test_pickle_is_never_loaded(tmp_path, save):
+    sprung = tmp_path / 'sprung'
+    save(Trap(sprung), tmp_path / 'model.pt')
+    with pytest.raises(RecognizerError, match=r'model\.pt is not a complete safetensors file'):
+        EmotionRecognizer(tmp_path / 'model.pt', 'cpu')
+    assert not sprung.exists()
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
+
+
+@pytest.mark.parametrize('device', ['cuda', 'cuda:0', 'cuda:3'])
+def test_cuda_that_is_not_there(no_gpu, shipped_model, device):
+    with pytest.raises(RecognizerError, match=f'device {device} is not available: torch finds no CUDA device; set'):
+        EmotionRecognizer(shipped_model, device)
+
+
+def test_cuda_number_that_is_not_there(monkeypatch, shipped_model):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    with pytest.raises(RecognizerError, match='only cuda:0 to cuda:1 are there'):
+        EmotionRecognizer(shipped_model, 'cuda:2')
+
+
+def test_auto_falls_back_to_the_cpu_and_says_so(no_gpu, shipped_model, caplog):
+    with caplog.at_level(logging.INFO, recognition.__name__):
+        assert EmotionRecognizer(shipped_model, 'auto').device == 'cpu'
+    assert 'the network runs on the CPU' in caplog.text
+
+
+def test_auto_falls_back_when_the_gpu_does_not_work(monkeypatch, shipped_model, crops, caplog):
+    """A driver that does not fit, or no memory left: only running shows it."""
+    works = EmotionRecognizer._prepare
+
+    def prepare(self, network, temperature):
+        if self._device.type == 'cuda':
+            raise RuntimeError('CUDA error: out of memory\nmore')
+        return works(self, network, temperature)
+
+    monkeypatch.setattr(EmotionRecognizer, '_prepare', prepare)
+    monkeypatch.setattr(recognition, '_choose_device', lambda device: torch.device('cuda', 0))
+    recognizer = EmotionRecognizer(shipped_model, 'auto')
+    assert recognizer.device == 'cpu'
+    assert 'CUDA error: out of memory' in caplog.text
+    assert recognizer.probabilities(crops).shape == (8, 7)
+    with pytest.raises(RecognizerError, match=r'does not run on cuda:0: CUDA error: out of memory$'):
+        EmotionRecognizer(shipped_model, 'cuda:0')
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_gpu_reads_as_the_cpu_does(recognizer, shipped_model, crops):
+    gpu = EmotionRecognizer(shipped_model, 'cuda')
+    assert gpu.device == 'cuda:0'
+    assert np.abs(gpu.probabilities(crops) - recognizer.probabilities(crops)).max() < 1e-3
+
+
+@pytest.mark.parametrize('device', ['gpu', 'cuda:', 'cuda:x', 'mps', ''])
+def test_unknown_device_is_named(shipped_model, device):
+    with pytest.raises(RecognizerError, match=f"unknown device '{device}': choose auto, cpu, cuda or cuda:N"):
+        EmotionRecognizer(shipped_model, device)
+
+
+def test_threads(shipped_model):
+    before = torch.get_num_threads()
+    try:
+        EmotionRecognizer(shipped_model, 'cpu', threads=2)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(RecognizerError, match='threads must be at least 1, got 0'):
+            EmotionRecognizer(shipped_model, 'cpu', threads=0)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_leaves_no_inference_mode_behind(recognizer, crops):
+    recognizer.probabilities(crops)
+    assert not torch.is_inference_mode_enabled()
+    assert torch.is_grad_enabled()
+
+
+def test_result_is_not_touched_by_the_next_call(recognizer, crops):
+    first = recognizer.probabilities(crops[:1])
+    before = first.copy()
+    recognizer.probabilities(crops[1:2])
+    assert (first == before).all()
