@@ -81,6 +81,8 @@ def _yaml_value(value: bool | int | float | str) -> str:
 FER_NODE = (
     Parameter('autostart', True, 'Configure and activate without a lifecycle manager; if that fails, the node ends.',
               read_only=True),
+    Parameter('input', 'image', 'Where faces come from: the image topic, or another face detector that publishes them '
+              'as ROS4HRI does (needs hri_msgs).', choices=('image', 'humans'), at_configure=True),
     Parameter('image_transport', 'raw', 'Type of the image subscription: sensor_msgs/Image on image, or '
               'sensor_msgs/CompressedImage on image/compressed.', choices=('raw', 'compressed'), at_configure=True),
     Parameter('model', '', 'Weights file (.safetensors); empty: the one that comes with the package.',
@@ -104,6 +106,26 @@ FER_NODE = (
     Parameter('max_rate', 0.0, 'Process at most this many frames per second. 0: every frame there is time for.', 'Hz',
               (0.0, 240.0)),
     Parameter('annotated', True, 'Publish ~/annotated while someone subscribes to it.'),
+    Parameter('ros4hri', False, 'Publish the faces as ROS4HRI does, below <humans_namespace>/faces (needs hri_msgs).',
+              at_configure=True),
+    Parameter('humans_namespace', '/humans', 'Namespace of the ROS4HRI topics, read and written.', at_configure=True),
+    Parameter('humans_grace', 2.0, 'Publishers and subscriptions of a face outlive it by this much.', 's',
+              (0.0, 60.0), at_configure=True),
+    Parameter('humans_picture', 'cropped', 'Which picture of a face input: humans reads.',
+              choices=('cropped', 'aligned'), at_configure=True),
+    Parameter('warn_image_age', 2.0, 'Diagnostics warn when no image came for this long. 0: never.', 's',
+              (0.0, 3600.0)),
+    Parameter('error_image_age', 10.0, 'Diagnostics report an error when no image came for this long. 0: never.', 's',
+              (0.0, 3600.0)),
+    Parameter('warn_rate', 5.0, 'Diagnostics warn when fewer frames per second are processed.', 'Hz', (0.0, 240.0)),
+    Parameter('error_rate', 1.0, 'Diagnostics report an error when fewer frames per second are processed.', 'Hz',
+              (0.0, 240.0)),
+    Parameter('warn_latency', 0.3, 'Diagnostics warn when the median latency from image stamp to publishing reaches '
+              'this. 0: never.', 's', (0.0, 3600.0)),
+    Parameter('error_latency', 1.0, 'Diagnostics report an error at this median latency. 0: never.', 's',
+              (0.0, 3600.0)),
+    Parameter('warn_drops', 0.8, 'Diagnostics warn when there was no time for more than this part of the frames. 0: '
+              'never.', range=(0.0, 1.0)),
 )
 
 VIDEO_SOURCE = (

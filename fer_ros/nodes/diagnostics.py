@@ -248,12 +248,10 @@ def _summary(rates: Mapping[str, float], latencies: list[float]) -> str:
     return f'{rates["processed"]:.1f} frames/s{latency}'
 
 
-def image_topic(node: LifecycleNode, subscription: Subscription, type_name: str) -> ImageTopic:
-    """Who publishes on the topic of `subscription`, and whether type and QoS match.
-
-    Args:
-        type_name: of the subscription, such as sensor_msgs/msg/Image.
-    """
+def image_topic(node: LifecycleNode, subscription: Subscription) -> ImageTopic:
+    """Who publishes on the topic of `subscription`, and whether type and QoS match."""
+    package, folder, *_ = subscription.msg_type.__module__.split('.')
+    type_name = f'{package}/{folder}/{subscription.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(subscription.topic_name)
     mismatches = []
     for publisher in publishers:

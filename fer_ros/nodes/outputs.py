@@ -1,6 +1,7 @@
 """What fer_node publishes, one class per kind of message."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -20,9 +21,13 @@ class Result:
 
     header: Header
     """Of the image message, unchanged."""
-    image: np.ndarray
-    """uint8 (height, width, 3) BGR."""
+    image: np.ndarray | None
+    """uint8 (height, width, 3) BGR; None where only pictures of faces came in."""
     frame: FacesFrame
+    living: frozenset[str] = frozenset()
+    """Ids of all faces that are followed, unseen ones among them."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Detection score, 0 to 1, of each face seen."""
 
 
 class Output(Protocol):

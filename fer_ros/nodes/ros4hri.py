@@ -3,12 +3,16 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 import cv2
 import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
@@ -16,11 +20,12 @@ from fer_ros.faces import FaceEmotion
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
 from fer_ros.nodes.outputs import Result
+from fer_ros.nodes.per_face import PerFace
 
 try:
     from hri_msgs.msg import Expression, IdsList, NormalizedRegionOfInterest2D
 except ImportError:
-    Expression = None
+    Expression = IdsList = NormalizedRegionOfInterest2D = None
 
 INSTALL = 'hri_msgs cannot be imported: install it (sudo apt install ros-$ROS_DISTRO-hri-msgs) and source the workspace'
 CROP_SIZE = 128
@@ -35,69 +40,55 @@ def available() -> bool:
 class HumansOutput:
     """``tracked``, and of each face ``roi``, ``expression``, and ``cropped`` while someone subscribes to it.
 
-    A face's publishers are made when its track begins and destroyed `grace` seconds after it ended: a consumer needs
-    time to find them, and messages on the way are lost with their publisher.
-
     Args:
         namespace: topics are below <namespace>/faces.
-        grace: seconds.
-        clock: seconds, monotonic.
+        grace: seconds for which a face's publishers outlive its track.
+        silence: seconds without a frame after which no face is said to be there.
     """
 
-    def __init__(self, node: LifecycleNode, namespace: str = '/humans', grace: float = 2.0,
-                 clock: Callable[[], float] = time.monotonic):
-        self.grace = grace
+    def __init__(self, node: LifecycleNode, namespace: str = '/humans', grace: float = 2.0, silence: float = 2.0):
         self._node = node
-        self._prefix = f'{namespace.rstrip("/")}/faces'
-        self._clock = clock
-        self._lock = threading.Lock()  # frames come from the worker, `expire` and `clear` from the executor
-        self._faces: dict[str, _FacePublishers] = {}
+        self._silence = silence
+        self._lock = threading.Lock()  # frames come from the worker, `_expire` and `clear` from the executor
+        prefix = f'{namespace.rstrip("/")}/faces'
+        self._faces = PerFace(lambda face_id: _FacePublishers(node, f'{prefix}/{face_id}'), grace)
         self._tracked_ids: tuple[str, ...] = ()
         self._last_result: float | None = None
-        self._tracked = node.create_publisher(IdsList, f'{self._prefix}/tracked', qos.result(),
+        self._tracked = node.create_publisher(IdsList, f'{prefix}/tracked', qos.result(),
                                               qos_overriding_options=qos.overridable())
+        self._timer = node.create_timer(1.0, self._expire, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self, result: Result) -> None:
-        now = self._clock()
         with self._lock:
-            self._last_result = now
-            for face_id in sorted(result.living):
-                self._publishers(face_id).last_alive = now
-            self._drop_faces(now)
+            self._last_result = time.monotonic()
+            self._faces.keep(result.living)
             # Ids first: a consumer subscribes to a face's topics when it reads its id.
             self._publish_tracked(result.header, result.living)
             for face in result.frame.faces:
-                self._publishers(face.face_id).publish(face, result)
-
-    def expire(self, timeout: float) -> None:
-        """Say that there is no face when the last frame is more than `timeout` seconds ago; call it now and then."""
-        now = self._clock()
-        with self._lock:
-            if self._tracked_ids and self._last_result is not None and now - self._last_result > timeout:
-                self._publish_tracked(self._header_now(), ())
-            self._drop_faces(now)
+                self._faces[face.face_id].publish(face, result)
 
     def clear(self) -> None:
         """Say that there is no face, and let go of all faces' publishers: the node stops looking."""
         with self._lock:
             self._publish_tracked(self._header_now(), ())
-            self._drop_faces(math.inf)
+            self._tracked.wait_for_all_acked(Duration(seconds=1))  # the program may end next
+            self._faces.clear()
             self._last_result = None
 
     def close(self) -> None:
         """Destroy all publishers."""
+        self._node.destroy_timer(self._timer)
         with self._lock:
-            self._drop_faces(math.inf)
+            self._faces.clear()
             self._node.destroy_publisher(self._tracked)
 
-    def _publishers(self, face_id: str) -> '_FacePublishers':
-        if face_id not in self._faces:
-            self._faces[face_id] = _FacePublishers(self._node, f'{self._prefix}/{face_id}')
-        return self._faces[face_id]
-
-    def _drop_faces(self, now: float) -> None:
-        for face_id in [i for i, face in self._faces.items() if now - face.last_alive > self.grace]:
-            self._faces.pop(face_id).close()
+    def _expire(self) -> None:
+        # Without frames no track ends, but there is nothing to say that its face is still there.
+        with self._lock:
+            if self._last_result is not None and time.monotonic() - self._last_result > self._silence:
+                if self._tracked_ids:
+                    self._publish_tracked(self._header_now(), ())
+                self._faces.keep(())
 
     def _publish_tracked(self, header: Header, ids: Collection[str]) -> None:
         self._tracked_ids = tuple(sorted(ids))
@@ -107,30 +98,63 @@ class HumansOutput:
         return Header(stamp=self._node.get_clock().now().to_msg())
 
 
+class ExpressionOutput:
+    """Only ``expression`` of each face, where ids and pictures are another node's.
+
+    Args:
+        namespace: topics are below <namespace>/faces.
+        grace: seconds for which a face's publisher outlives its track.
+    """
+
+    def __init__(self, node: LifecycleNode, namespace: str = '/humans', grace: float = 2.0):
+        prefix = f'{namespace.rstrip("/")}/faces'
+        self._faces = PerFace(lambda face_id: _ExpressionPublisher(node, f'{prefix}/{face_id}'), grace)
+
+    def publish(self, result: Result) -> None:
+        self._faces.keep(result.living)
+        for face in result.frame.faces:
+            self._faces[face.face_id].publish(face, result)
+
+    def close(self) -> None:
+        self._faces.clear()
+
+
+class _ExpressionPublisher:
+    def __init__(self, node: LifecycleNode, prefix: str):
+        self._node = node
+        self._publisher = _create(node, Expression, f'{prefix}/expression', qos.result())
+
+    def publish(self, face: FaceEmotion, result: Result) -> None:
+        self._publisher.publish(expression(face, result.header))
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
+
+
 class _FacePublishers:
     def __init__(self, node: LifecycleNode, prefix: str):
-        self.last_alive = math.inf
         self._node = node
-
-        def create(message_type: type, name: str, profile):
-            # Default event callbacks would have the executor wait on every one of them.
-            return node.create_publisher(message_type, f'{prefix}/{name}', profile,
-                                         event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
-
-        self._roi = create(NormalizedRegionOfInterest2D, 'roi', qos.result())
-        self._expression = create(Expression, 'expression', qos.result())
-        self._cropped = create(Image, 'cropped', qos.image(reliable=True))
+        self._expression = _ExpressionPublisher(node, prefix)
+        self._roi = _create(node, NormalizedRegionOfInterest2D, f'{prefix}/roi', qos.result())
+        self._cropped = _create(node, Image, f'{prefix}/cropped', qos.image(reliable=True))
 
     def publish(self, face: FaceEmotion, result: Result) -> None:
         frame = result.frame
         self._roi.publish(region(face, frame.width, frame.height, result.header, result.scores.get(face.face_id, 0.0)))
-        self._expression.publish(expression(face, result.header))
+        self._expression.publish(face, result)
         if self._cropped.get_subscription_count():
             self._cropped.publish(to_message(letterboxed(result.image, face.box), result.header))
 
     def close(self) -> None:
-        for publisher in (self._roi, self._expression, self._cropped):
-            self._node.destroy_publisher(publisher)
+        self._expression.close()
+        self._node.destroy_publisher(self._roi)
+        self._node.destroy_publisher(self._cropped)
+
+
+def _create(node: LifecycleNode, message_type: type, topic: str, profile: QoSProfile) -> Publisher:
+    # With the default event callbacks the executor would wait on each of these publishers.
+    return node.create_publisher(message_type, topic, profile,
+                                 event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
 
 
 def expression(face: FaceEmotion, header: Header):

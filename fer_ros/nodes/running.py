@@ -5,9 +5,14 @@ from collections.abc import Callable
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WAKE_UP = 0.2
+"""Seconds after which a signal is seen at the latest: waiting for messages does not return to Python."""
 
 
 class Stop(Exception):
@@ -24,19 +29,24 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     """
     node = None
     try:
-        rclpy.init(args=args)
+        # rclpy's own handlers end all communication before the node could say that it ends.
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        for number in SIGNALS:
+            signal.signal(number, signal.default_int_handler)
         node = create()
-        rclpy.spin(node)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=WAKE_UP)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except Stop as stop:
         return _fail(name, stop) if str(stop) else 0
     except RCLError as error:
-        # SIGTERM invalidates the context under whatever is being done.
+        # A shutdown from elsewhere invalidates the context under whatever is being done.
         return 0 if node is not None and not rclpy.ok() else _fail(name, error)
     finally:
-        rclpy.uninstall_signal_handlers()
-        for number in (signal.SIGINT, signal.SIGTERM):  # ros2 launch and the terminal both send one
+        for number in SIGNALS:  # ros2 launch and the terminal both send one
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             getattr(node, 'close', lambda: None)()

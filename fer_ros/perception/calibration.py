@@ -198,8 +198,9 @@ class NeutralCalibration:
                 # What the network says, not what an earlier baseline made of it.
                 self._samples.append(np.array(probabilities[i], np.float64))
                 self._stamps.append(stamp)
-            if face_id in self._offsets:
-                result[i] = corrected(result[i], self._offsets[face_id])
+            offsets = self._offsets.get(face_id)  # `reset` may be called from another thread
+            if offsets is not None:
+                result[i] = corrected(result[i], offsets)
         return result
 
     def finish(self, stamp: float) -> CalibrationResult | None:

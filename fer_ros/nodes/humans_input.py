@@ -1,0 +1,167 @@
+"""ROS4HRI (REP-155) input: the faces that another node finds and follows, below ``/humans/faces``."""
+
+import functools
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from fer_ros.nodes import qos
+from fer_ros.nodes.per_face import PerFace
+from fer_ros.nodes.ros4hri import IdsList, NormalizedRegionOfInterest2D
+
+Picture = TypeVar('Picture')
+
+WAIT = 0.03
+"""Seconds for which the pictures of the other faces of an image are waited for."""
+
+
+class CropBatcher(Generic[Picture]):
+    """Puts the pictures together that are from the same image, each of which is handed out once.
+
+    Args:
+        wait: seconds to wait for faces that are followed but may not be in the image.
+    """
+
+    def __init__(self, wait: float = WAIT):
+        self._wait = wait
+        self._followed: frozenset[str] = frozenset()
+        self._stamp: int | None = None
+        self._since = 0.0
+        self._pending: dict[str, Picture] = {}
+        self._last_stamps: dict[str, int] = {}
+
+    def follow(self, face_ids: Collection[str]) -> None:
+        """These are the faces from now on; pictures of others are dropped."""
+        self._followed = frozenset(face_ids)
+        self._pending = {i: picture for i, picture in self._pending.items() if i in self._followed}
+        self._last_stamps = {i: stamp for i, stamp in self._last_stamps.items() if i in self._followed}
+
+    def add(self, face_id: str, stamp: int, picture: Picture, now: float) -> dict[str, Picture]:
+        """A picture came in at `now` (seconds), of the image with `stamp` (nanoseconds; 0: not known).
+
+        Returns:
+            The pictures of an earlier image that this one puts an end to; usually none.
+        """
+        if face_id not in self._followed or (stamp and stamp == self._last_stamps.get(face_id)):
+            return {}
+        ended = {}
+        if self._pending and (stamp != self._stamp or face_id in self._pending):
+            ended = self._take()
+        if not self._pending:
+            self._stamp, self._since = stamp, now
+        self._pending[face_id] = picture
+        self._last_stamps[face_id] = stamp
+        return ended
+
+    def take(self, now: float) -> dict[str, Picture]:
+        """The pictures of one image when all faces have come or been waited for long enough; else none."""
+        if self._pending.keys() >= self._followed or now - self._since >= self._wait:
+            return self._take()
+        return {}
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self._pending)
+
+    def _take(self) -> dict[str, Picture]:
+        taken, self._pending = self._pending, {}
+        return taken
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The faces of one image."""
+
+    header: Header
+    """Of the image."""
+    pictures: Mapping[str, Image]
+    """By face id; empty when no face is followed."""
+    boxes: Mapping[str, tuple[float, float, float, float]]
+    """(x, y, width, height) in parts of the image, where they are known."""
+    followed: frozenset[str]
+    """Ids of all faces that are followed."""
+
+
+class HumansInput:
+    """Subscribes to ``tracked`` and to the pictures and regions of each face in it.
+
+    A face's subscriptions are made when its id first appears and destroyed `grace` seconds after it has gone.
+
+    Args:
+        namespace: topics are below <namespace>/faces.
+        picture: 'cropped' or 'aligned'.
+        handle: called in the executor's thread with the faces of each image.
+        grace: seconds.
+    """
+
+    def __init__(self, node: LifecycleNode, namespace: str, picture: str, handle: Callable[[Crops], None],
+                 grace: float = 2.0):
+        self._node = node
+        self._handle = handle
+        self._batcher: CropBatcher[Image] = CropBatcher()
+        self._followed: frozenset[str] = frozenset()
+        prefix = f'{namespace.rstrip("/")}/faces'
+        self._faces = PerFace(lambda face_id: _FaceSubscriptions(
+            node, f'{prefix}/{face_id}', picture, functools.partial(self._on_picture, face_id)), grace)
+        self.subscription = node.create_subscription(IdsList, f'{prefix}/tracked', self._on_tracked,
+                                                     qos.latest_image(), qos_overriding_options=qos.overridable())
+        self._timer = node.create_timer(WAIT, self._flush, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer.cancel()  # runs only while pictures wait
+
+    def close(self) -> None:
+        """Destroy all subscriptions."""
+        self._node.destroy_timer(self._timer)
+        self._node.destroy_subscription(self.subscription)
+        self._faces.clear()
+
+    def _on_tracked(self, message: IdsList) -> None:
+        self._followed = frozenset(message.ids)
+        self._faces.keep(self._followed)
+        self._batcher.follow(self._followed)
+        if message.ids:
+            self._flush()
+        else:
+            self._handle(Crops(message.header, {}, {}, self._followed))
+
+    def _on_picture(self, face_id: str, picture: Image) -> None:
+        stamp = picture.header.stamp
+        self._emit(self._batcher.add(face_id, stamp.sec * 1_000_000_000 + stamp.nanosec, picture, time.monotonic()))
+        self._flush()
+
+    def _flush(self) -> None:
+        self._emit(self._batcher.take(time.monotonic()))
+        if not self._batcher.waiting:
+            self._timer.cancel()
+        elif self._timer.is_canceled():
+            self._timer.reset()
+
+    def _emit(self, pictures: Mapping[str, Image]) -> None:
+        if pictures:
+            boxes = {i: self._faces[i].box for i in pictures if self._faces[i].box is not None}
+            self._handle(Crops(next(iter(pictures.values())).header, pictures, boxes, self._followed))
+
+
+class _FaceSubscriptions:
+    def __init__(self, node: LifecycleNode, prefix: str, picture: str, handle: Callable[[Image], None]):
+        self.box: tuple[float, float, float, float] | None = None
+        self._node = node
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        self._subscriptions = [
+            node.create_subscription(Image, f'{prefix}/{picture}', handle, qos.latest_image(), event_callbacks=quiet),
+            node.create_subscription(NormalizedRegionOfInterest2D, f'{prefix}/roi', self._on_region,
+                                     qos.latest_image(), event_callbacks=quiet)]
+
+    def _on_region(self, region: NormalizedRegionOfInterest2D) -> None:
+        self.box = region.xmin, region.ymin, region.xmax - region.xmin, region.ymax - region.ymin
+
+    def close(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+

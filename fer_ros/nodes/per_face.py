@@ -1,0 +1,57 @@
+"""Publishers and subscriptions that exist for each face."""
+
+import time
+from collections.abc import Callable, Collection
+from typing import Generic, Protocol, TypeVar
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Item = TypeVar('Item', bound=Closable)
+
+
+class PerFace(Generic[Item]):
+    """Makes an item when a face's track begins, and closes it `grace` seconds after it ended.
+
+    Other nodes need time to find a publisher, and messages on the way are lost with it; so it is neither made nor
+    destroyed more often than the track is.
+
+    Args:
+        make: face_id -> item.
+        grace: seconds; may be changed at any time.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, make: Callable[[str], Item], grace: float, clock: Callable[[], float] = time.monotonic):
+        self.grace = grace
+        self._make = make
+        self._clock = clock
+        self._items: dict[str, Item] = {}
+        self._last_alive: dict[str, float] = {}
+
+    def keep(self, living: Collection[str]) -> None:
+        """These faces live now."""
+        now = self._clock()
+        for face_id in sorted(living):
+            if face_id not in self._items:
+                self._items[face_id] = self._make(face_id)
+            self._last_alive[face_id] = now
+        for face_id in [i for i, last in self._last_alive.items() if now - last > self.grace]:
+            self._drop(face_id)
+
+    def __getitem__(self, face_id: str) -> Item:
+        return self._items[face_id]
+
+    def __contains__(self, face_id: str) -> bool:
+        return face_id in self._items
+
+    def clear(self) -> None:
+        """Close all items."""
+        for face_id in list(self._items):
+            self._drop(face_id)
+
+    def _drop(self, face_id: str) -> None:
+        self._items.pop(face_id).close()
+        del self._last_alive[face_id]
