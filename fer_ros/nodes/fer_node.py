@@ -116,6 +116,7 @@ class FerNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
         self._pipeline.reset()
+        give_memory_back()
         return super().on_deactivate(state)
 
     @_transition

@@ -93,4 +93,4 @@ class CropPipeline:
         self.primary = None
 
     def close(self) -> None:
-        """Nothing to release before the pipeline itself."""
+        """Nothing is held but memory."""

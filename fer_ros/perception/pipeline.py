@@ -141,8 +141,11 @@ class FacePipeline:
         self.primary = None
 
     def close(self) -> None:
-        """Release the detector; the pipeline cannot be used afterwards."""
-        self._detector.close()
+        """Release detector and network; the pipeline cannot be used afterwards. May be called again."""
+        if hasattr(self, 'reader'):
+            self._detector.close()
+            # MediaPipe keeps the stack of its first import, and with it the pipeline that led there, for good.
+            del self.reader, self._detector
 
     def __enter__(self) -> 'FacePipeline':
         return self

@@ -1,7 +1,5 @@
 import pytest
 
-pytest.importorskip('rclpy', reason='needs ROS 2')
-
 from fer_ros.nodes.diagnostics import ImageTopic, Level, Monitor, Thresholds
 
 TOPIC = ImageTopic('/camera/image', 'sensor_msgs/msg/Image', 1)
