@@ -70,8 +70,10 @@ class CalibrationServices:
             response.success, response.message = await future
             self._node.destroy_timer(timer)
             self._request = None
-        log = self._node.get_logger().info if response.success else self._node.get_logger().warning
-        log(f'neutral calibration: {response.message}')
+        if response.success:
+            self._node.get_logger().info(f'neutral calibration: {response.message}')
+        else:
+            self._node.get_logger().warning(f'no neutral calibration: {response.message}')
         return response
 
     def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

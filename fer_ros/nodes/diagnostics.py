@@ -300,8 +300,11 @@ class Diagnostics:
     def _log(self, report: Report) -> None:
         """Once when it gets worse and once when it is well again: not everybody looks at /diagnostics."""
         logger = self._node.get_logger()
-        if report.level > self._last:
-            (logger.warning if report.level == Level.WARN else logger.error)(report.message)
+        # Each severity has a line of its own, as rclpy's loggers demand.
+        if report.level > self._last and report.level == Level.WARN:
+            logger.warning(report.message)
+        elif report.level > self._last:
+            logger.error(report.message)
         elif report.level == Level.OK and self._last != Level.OK:
             logger.info(f'well again: {report.message}')
         self._last = report.level

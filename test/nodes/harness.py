@@ -70,7 +70,6 @@ class Robot:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._clients = {}
-        self.stamp = 1_700_000_000.0
 
     def close(self) -> None:
         self._executor.shutdown()
@@ -88,26 +87,19 @@ class Robot:
         reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         return self.node.create_publisher(Image, topic, QoSProfile(depth=1, reliability=reliability))
 
-    def show(self, camera, image: np.ndarray, rate: float = 15.0, *, until=None, seconds: float | None = None,
-             fake_time: bool = False) -> None:
+    def show(self, camera, image: np.ndarray, rate: float = 15.0, *, until=None, seconds: float = 0.0) -> None:
         """Publish `image`, or what it returns when called, until a condition holds or for some seconds."""
         start = last = time.monotonic()
         while not (until() if until else time.monotonic() - start >= seconds):
             assert time.monotonic() - start < PATIENCE, 'waited in vain'
             picture = image() if callable(image) else image
-            camera.publish(to_message(picture, self.header(1 / rate if fake_time else None)))
+            camera.publish(to_message(picture, self.header()))
             last += 1 / rate
             self.spin(max(last - time.monotonic(), 0.0))
 
-    def header(self, step: float | None = None) -> Header:
-        """Of an image taken now, or `step` seconds after the last one."""
-        header = Header(frame_id='camera')
-        if step is None:
-            header.stamp = self.node.get_clock().now().to_msg()
-        else:
-            self.stamp += step
-            header.stamp.sec, header.stamp.nanosec = int(self.stamp), int(self.stamp % 1 * 1e9)
-        return header
+    def header(self) -> Header:
+        """Of an image taken now."""
+        return Header(frame_id='camera', stamp=self.node.get_clock().now().to_msg())
 
     def spin(self, seconds: float) -> None:
         """Receive messages for so long."""

@@ -1,6 +1,12 @@
+import signal
+
+import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from harness import Program, Robot
 
 from fer_ros.nodes.diagnostics import ImageTopic, Level, Monitor, Thresholds
+from fer_ros.nodes.image_conversion import to_message
 
 TOPIC = ImageTopic('/camera/image', 'sensor_msgs/msg/Image', 1)
 
@@ -173,3 +179,77 @@ def test_restart_forgets(camera):
     report = camera.report()
     assert report.level == Level.OK
     assert report.values['received since activation'] == '0' and report.values['image age [s]'] == ''
+
+
+# The node itself, in a process of its own.
+
+@pytest.fixture(scope='module')
+def health(tmp_path_factory):
+    """Robot, program and the reports it has published."""
+    robot = Robot()
+    with Program(tmp_path_factory.mktemp('diagnostics') / 'fer.log', '-p',
+                 'qos_overrides./image.subscription.reliability:=reliable', warn_rate=4.0, error_rate=0.1,
+                 warn_latency=0.0, error_latency=0.0, warn_image_age=2.0, error_image_age=6.0) as program:
+        yield robot, program, robot.listen(DiagnosticArray, '/diagnostics')
+        assert program.end(signal.SIGTERM) == 0, program.log
+    robot.close()
+
+
+def status(reports):
+    """The node's last report."""
+    return reports[-1].status[0] if reports else None
+
+
+def reaches(reports, level, text):
+    return lambda: reports and status(reports).level == bytes([level]) and text in status(reports).message
+
+
+def test_no_publisher(health):
+    robot, program, reports = health
+    robot.wait(reaches(reports, Level.WARN, '/image has no publisher'))
+    assert status(reports).name == 'fer: faces'
+    robot.wait(lambda: 'no image for' in program.log)  # not everybody looks at diagnostics
+
+
+def test_publisher_whose_qos_does_not_match(health):
+    robot, _, reports = health
+    camera = robot.camera(reliable=False)
+    robot.wait(reaches(reports, Level.WARN, 'QoS of robot does not match'))
+    robot.node.destroy_publisher(camera)
+
+
+def test_publisher_that_matches_but_sends_nothing(health):
+    robot, _, reports = health
+    camera = robot.camera()
+    robot.wait(reaches(reports, Level.ERROR, 'matching QoS. Fast DDS'))  # by now it is an error
+    assert 'config/fastdds.xml' in status(reports).message
+    robot.node.destroy_publisher(camera)
+
+
+def test_camera_works_then_slows_then_sends_garbage_then_stops(health):
+    robot, _, reports = health
+    camera = robot.camera()
+    picture = np.full((120, 160, 3), 128, np.uint8)
+    robot.show(camera, picture, 12.0, until=reaches(reports, Level.OK, 'frames/s'))
+    values = {value.key: value.value for value in status(reports).values}
+    assert values['device'] == 'cpu' and values['model'] == 'msfernet.safetensors' and values['faces'] == '0'
+    assert float(values['detect [ms]']) > 0
+    robot.show(camera, picture, 2.0, until=reaches(reports, Level.WARN, 'the images come too slowly'))
+
+    def garbage():
+        message = to_message(picture, robot.header())
+        message.encoding = 'no such encoding'
+        camera.publish(message)
+        robot.spin(0.1)
+        return reaches(reports, Level.ERROR, 'could not be used')()
+    robot.wait(garbage)
+    assert "'no such encoding' image of 160×120" in status(reports).message
+    robot.show(camera, picture, 12.0, until=reaches(reports, Level.OK, 'frames/s'))
+    robot.wait(reaches(reports, Level.WARN, 'no image for'))
+
+
+def test_reports_come_once_per_second(health):
+    robot, _, reports = health
+    reports.clear()
+    robot.spin(5.5)
+    assert 4 <= len(reports) <= 6
