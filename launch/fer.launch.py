@@ -26,6 +26,10 @@ ARGUMENTS = [
     DeclareLaunchArgument('params_file', default_value=str(SHARE / 'config' / 'fer.yaml'),
                           description='Parameters of all nodes.'),
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of all nodes.'),
+    DeclareLaunchArgument('cameras', default_value='',
+                          description="Names of several cameras, such as 'front rear': each gets its own nodes in a "
+                          'namespace of its name, below namespace, and so reads <name>/image_raw. Their ROS4HRI topics '
+                          'are below <name>/humans. Empty: one camera.'),
     DeclareLaunchArgument('plot', default_value='true', choices=['true', 'false'],
                           description='Start valence_plot: a window where there is a display, and the topic '
                           'valence_plot/plot.'),
@@ -35,14 +39,34 @@ ARGUMENTS = [
 
 
 def nodes(context: LaunchContext) -> list[GroupAction]:
-    """All nodes, once the arguments are known."""
+    """All nodes, once the arguments are known.
+
+    Raises:
+        ValueError: the names of the cameras, or what is given with them, cannot be used.
+    """
     value = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    cameras = value['cameras'].split()
+    if not cameras:
+        return [camera(value, value['namespace'])]
+    if len(set(cameras)) < len(cameras) or not all(name.isidentifier() for name in cameras):
+        raise ValueError(f"cameras must be different names such as 'front rear', got {value['cameras']!r}")
+    if value['image_topic'].startswith('/'):
+        raise ValueError(f'with several cameras image_topic must be a relative name, got {value["image_topic"]}')
+    namespaces = [f'{value["namespace"].rstrip("/")}/{name}' if value['namespace'] else name for name in cameras]
+    return [camera(value, namespace, f'/{namespace.strip("/")}/humans') for namespace in namespaces]
+
+
+def camera(value: dict[str, str], namespace: str, humans_namespace: str = '') -> GroupAction:
+    """The nodes of one camera."""
     fer_parameters = [value['params_file']]
     if value['device']:
         fer_parameters.append({'device': ParameterValue(value['device'], value_type=str)})
     if value['annotated']:
         fer_parameters.append({'annotated': value['annotated'] == 'true'})
-    actions = [PushRosNamespace(value['namespace'])]
+    if humans_namespace:
+        # Consumers take every message on tracked for all the faces there are, so cameras cannot share it.
+        fer_parameters.append({'humans_namespace': humans_namespace})
+    actions = [PushRosNamespace(namespace)]
     if value['video']:
         actions.append(Node(
             package='fer_ros', executable='video_source', name='video_source', output='screen',
@@ -55,7 +79,7 @@ def nodes(context: LaunchContext) -> list[GroupAction]:
         Node(package='fer_ros', executable='valence_plot', name='valence_plot', output='screen',
              parameters=[value['params_file']], condition=IfCondition(value['plot'])),
     ]
-    return [GroupAction(actions)]
+    return GroupAction(actions)
 
 
 def generate_launch_description() -> LaunchDescription:
