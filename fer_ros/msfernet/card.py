@@ -1,0 +1,106 @@
+"""Write an evaluation's figures into the model card.
+
+    python -m fer_ros.msfernet.evaluate --model models/msfernet.safetensors --data DIR --split validation --flip \\
+        --json models/evaluation.json
+    python -m fer_ros.msfernet.card
+
+Everything between the two comments ``<!-- figures -->`` and ``<!-- end of figures -->`` is replaced; the text around
+them is written by hand.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fer_ros.emotions import EMOTIONS, GROUPS
+from fer_ros.msfernet.command import Parser, run
+from fer_ros.msfernet.evaluate import table
+from fer_ros.msfernet.weights import write_file
+
+
+def fill(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the comments ``<!-- name -->`` and ``<!-- end of name -->``.
+
+    Raises:
+        ValueError: the comments are not there once each, in this order.
+    """
+    begin, end = f'<!-- {name} -->', f'<!-- end of {name} -->'
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f'expected one {begin} and one {end} after it')
+    before, rest = text.split(begin)
+    return f'{before}{begin}\n\n{content}\n\n{end}{rest.split(end)[1]}'
+
+
+def figures(report: dict) -> str:
+    """The card's figures as Markdown, from what `fer_ros.msfernet.evaluate` wrote."""
+    training = report['training']
+    calibration = training.get('calibration')
+    fitted = (f', fitted on the {calibration["faces"]:,} faces of `{calibration["split"]}`' if calibration
+              else ' (not calibrated)')
+    return '\n\n'.join((
+        f'Measured on the split `{report["split"]}`, weights with SHA-256 `{report["sha256"]}`, '
+        f'trained for {training["epochs"]} epochs; temperature {report["temperature"]:.4f}{fitted}.',
+        table(report),
+        f'{report["parameters"]:,} parameters, {report["macs"] / 1e9:.3f} GMAC, '
+        f'{report["milliseconds_per_face"]:.1f} ms per face in plain PyTorch '
+        f'(batch 1, `{report["device"]}`, one thread).',
+        'The most frequent confusions, as shares of the label: ' + _confusions(report) + '.',
+        'Confusion matrix of the emotions; rows are labels, columns predictions:',
+        _matrix(report['confusion_7'], EMOTIONS),
+        'Of the groups, on faces whose label is not surprise:',
+        _matrix(report['confusion_3'], GROUPS),
+        'Settings of the training run (`python -m fer_ros.msfernet.train --help` explains them):',
+        ', '.join(f'`{name}` {_setting(value)}' for name, value in training['recipe'].items()) + '.',
+    ))
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, list):  # of (start, size)
+        return ','.join(f'{start:g}:{size}' for start, size in value)
+    return str(value)
+
+
+def _confusions(report: dict, count: int = 5) -> str:
+    confusion = np.array(report['confusion_7'], float)
+    share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    np.fill_diagonal(share, 0)
+    worst = [np.unravel_index(i, share.shape) for i in np.argsort(-share, axis=None, kind='stable')[:count]]
+    return ', '.join(f'{EMOTIONS[label]} read as {EMOTIONS[predicted]} {100 * share[label, predicted]:.0f} %'
+                     for label, predicted in worst)
+
+
+def _matrix(confusion: list[list[int]], names: Sequence[str]) -> str:
+    rows = [['', *names], ['---'] * (len(names) + 1)]
+    rows += [[f'**{name}**', *map(str, row)] for name, row in zip(names, confusion, strict=True)]
+    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = Parser(prog='card', description="Write an evaluation's figures into the model card.")
+    parser.add_argument('--evaluation', type=Path, default=Path('models/evaluation.json'),
+                        help='written by fer_ros.msfernet.evaluate; default: %(default)s')
+    parser.add_argument('--card', type=Path, default=Path('models/README.md'), help='default: %(default)s')
+    options = parser.parse_args(arguments)
+    return run('card', lambda: _card(options))
+
+
+def _card(options: argparse.Namespace) -> None:
+    try:
+        content = figures(json.loads(options.evaluation.read_text()))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{options.evaluation} is not what fer_ros.msfernet.evaluate writes: {error!r}') from error
+    try:
+        text = fill(options.card.read_text(), 'figures', content)
+    except ValueError as error:
+        raise ValueError(f'{options.card}: {error}') from error
+    write_file(options.card, text.encode())
+    print(f'{options.card}: figures of {options.evaluation}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
