@@ -80,9 +80,12 @@ def decode(text: str) -> FacesFrame:
         if data['version'] != SCHEMA_VERSION:
             raise ValueError(f'schema version {data["version"]!r}, expected {SCHEMA_VERSION}')
         faces = tuple(_decode_face(face) for face in data['faces'])
-        return FacesFrame(int(data['stamp']['sec']) * 1_000_000_000 + int(data['stamp']['nanosec']), data['frame_id'],
+        sec, nanosec = int(data['stamp']['sec']), int(data['stamp']['nanosec'])
+        if not (0 <= sec < 1 << 31 and 0 <= nanosec < 1_000_000_000):
+            raise ValueError(f'stamp {sec} s {nanosec} ns is not a ROS time')
+        return FacesFrame(sec * 1_000_000_000 + nanosec, data['frame_id'],
                           int(data['image']['width']), int(data['image']['height']), faces, data['primary'])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f'not a faces message of version {SCHEMA_VERSION}: {error!r}') from error
 
 
@@ -92,4 +95,8 @@ def _decode_face(face: dict) -> FaceEmotion:
     probabilities = tuple(float(face['probabilities'][e]) for e in EMOTIONS)
     if not all(map(math.isfinite, (*numbers, *box, *probabilities))):
         raise ValueError(f'face {face["face_id"]!r} holds a number that is not finite')
+    if face['emotion'] not in EMOTIONS:
+        raise ValueError(f'face {face["face_id"]!r} has the unknown emotion {face["emotion"]!r}')
+    if max(map(abs, numbers)) > 1:
+        raise ValueError(f'face {face["face_id"]!r} has confidence or valence out of range')
     return FaceEmotion(str(face['face_id']), box, probabilities, str(face['emotion']), *numbers)

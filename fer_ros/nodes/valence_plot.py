@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from datetime import datetime
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class ValencePlotNode(Node):
         super().__init__('valence_plot', **kwargs)
         self.parameters = declare(self, VALENCE_PLOT)
         self._window = _window_wanted(self)
+        self._shown = False
         self._plot = self._new_plot()
         self._history = FacesHistory(self.parameters.seconds, MAX_SAMPLES)
         self._frame_id = ''
@@ -104,9 +106,6 @@ class ValencePlotNode(Node):
         last, clock = self._history.last, self.get_clock().now().nanoseconds
         return clock if last is None else last.stamp_ns + max(0, clock - self._clock_at_last)
 
-    def _picture(self, plot: ValencePlot) -> np.ndarray:
-        return plot.rolling(self._history, self._now(), self.parameters.seconds)
-
     def _draw_until_end(self) -> None:
         due = time.monotonic()
         while not self._ended.wait(max(0.0, due - time.monotonic())):
@@ -114,9 +113,12 @@ class ValencePlotNode(Node):
             due = max(due + 1 / self.parameters.rate, time.monotonic())
             try:
                 self._draw_once()
-            except (RCLError, InvalidHandle):
+            except (RCLError, InvalidHandle) as error:
                 if self.context.ok() and not self._ended.is_set():
-                    raise
+                    self.get_logger().error(f'cannot publish the plot: {error}', throttle_duration_sec=LOG_PERIOD)
+            except Exception:  # the next picture may come out; reception goes on in any case
+                self.get_logger().error(f'cannot draw the plot: {traceback.format_exc()}',
+                                        throttle_duration_sec=LOG_PERIOD)
         if self._window:
             cv2.destroyAllWindows()
 
@@ -124,7 +126,7 @@ class ValencePlotNode(Node):
         subscribed = self._publisher.get_subscription_count() > 0
         if not subscribed and not self._window:
             return
-        picture = self._picture(self._plot)
+        picture = self._plot.rolling(self._history, self._now(), self.parameters.seconds)
         if subscribed:
             last = self._history.last
             stamp = last.stamp_ns if last is not None else 0
@@ -148,8 +150,6 @@ class ValencePlotNode(Node):
         cv2.imshow(title, picture)
         cv2.waitKey(1)
 
-    _shown = False
-
     def _on_save(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             response.message = self._save()
@@ -160,8 +160,15 @@ class ValencePlotNode(Node):
         return response
 
     def _save(self) -> str:
-        """Write picture and data of the time axis; returns the files' names. Raises OSError; then nothing is left."""
-        picture = self._picture(self._new_plot())
+        """Write picture and data of the time before the newest frame; returns the files' names.
+
+        Raises:
+            OSError: they cannot be written, or there is nothing to write; no file is left behind.
+        """
+        last = self._history.last
+        if last is None:
+            raise OSError(f'no frame came on {self._subscription.topic_name} yet')
+        picture = self._new_plot().rolling(self._history, last.stamp_ns, self.parameters.seconds)
         folder = Path(self.parameters.output_dir).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
         name = _free_name(folder)
