@@ -49,7 +49,8 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     low, high = np.log(LIMITS)
     result = minimize_scalar(lambda x: negative_log_likelihood(logits, targets, np.exp(x)), bounds=(low, high),
                              method='bounded', options={'xatol': 1e-6})
-    if not low + 1e-3 < result.x < high - 1e-3:
+    # Without a mistake among the faces the likelihood is flat long before the limit.
+    if not low + 1e-3 < result.x < high - 1e-3 or result.fun < 1e-6:
         raise ValueError(f'the temperature runs to {np.exp(result.x):.3g}: {len(logits)} faces are too few, '
                          'or the network was trained on them; calibrate on a split it has not seen')
     return float(np.exp(result.x))

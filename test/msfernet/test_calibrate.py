@@ -1,0 +1,66 @@
+import math
+
+import numpy as np
+import pytest
+from msfernet_support import constant_network, write_pictures
+from scipy.special import softmax
+
+from fer_ros.msfernet.calibrate import fit_temperature, main, negative_log_likelihood
+from fer_ros.msfernet.evaluate import reliability
+from fer_ros.msfernet.weights import Model, load_model, save_model
+
+
+@pytest.mark.parametrize('temperature', [0.3, 1.0, 4.0])
+def test_it_finds_the_temperature_behind_soft_labels(temperature):
+    logits = np.random.default_rng(0).normal(0, 2, (500, 7)).astype(np.float32)
+    targets = softmax(logits.astype(np.float64) / temperature, axis=1)
+    assert fit_temperature(logits, targets) == pytest.approx(temperature, rel=1e-4)
+
+
+def test_it_makes_confidence_honest():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 4, (20_000, 7))
+    true = softmax(logits / 2.5, axis=1)
+    labels = (true.cumsum(1) > generator.random((len(logits), 1))).argmax(1)
+    temperature = fit_temperature(logits, np.eye(7)[labels])
+    assert temperature == pytest.approx(2.5, rel=0.05)
+    before, after = (reliability(softmax(logits / t, axis=1), labels).error for t in (1.0, temperature))
+    assert before > 0.1
+    assert after < 0.015
+
+
+def test_likelihood_by_hand():
+    logits = np.log([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]])
+    targets = np.array([[1.0, 0, 0], [0, 0.5, 0.5]])
+    expected = -(math.log(0.5) + 0.5 * math.log(0.1) + 0.5 * math.log(0.8)) / 2
+    assert negative_log_likelihood(logits, targets, 1.0) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('right', [True, False])
+def test_a_temperature_without_end_is_an_error(right):
+    logits = 3.0 * np.eye(7)
+    targets = np.eye(7) if right else np.roll(np.eye(7), 1, axis=1)
+    with pytest.raises(ValueError, match='the temperature runs to'):
+        fit_temperature(logits, targets)
+
+
+def test_the_command_keeps_weights_and_facts(tmp_path, capsys):
+    # Happy has logit 2 and the six others 0; half of the faces are happy: e^(2/T) / (e^(2/T) + 6) = 1/2.
+    source, out = tmp_path / 'in.safetensors', tmp_path / 'models' / 'out.safetensors'
+    model = Model(constant_network([0.0, 0, 0, 2, 0, 0, 0]), mean=0.4, std=0.3, training={'epochs': 5})
+    save_model(source, model)
+    write_pictures(tmp_path / 'validation' / 'happy', 3)
+    write_pictures(tmp_path / 'validation' / 'sad', 3)
+    assert main(['--model', str(source), '--data', str(tmp_path), '--out', str(out), '--device', 'cpu']) == 0
+    calibrated = load_model(out)
+    assert calibrated.temperature == pytest.approx(2 / math.log(6), rel=1e-4)
+    assert (calibrated.mean, calibrated.std) == (0.4, 0.3)
+    assert calibrated.training['epochs'] == 5
+    facts = calibrated.training['calibration']
+    assert (facts['split'], facts['faces']) == ('validation', 6)
+    assert facts['nll_after'] < facts['nll_before']
+    assert facts['ece_after'] == pytest.approx(0, abs=1e-4)
+    for name, tensor in model.network.state_dict().items():
+        assert (calibrated.network.state_dict()[name] == tensor).all()
+    assert 'temperature 1.1' in capsys.readouterr().out
+    assert load_model(source).temperature == 1
