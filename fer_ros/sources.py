@@ -153,7 +153,11 @@ class PictureSource:
 
 
 class VideoSource:
-    """A video file. When it ends before its own count of frames, `warning` tells of it."""
+    """A video file. When it ends before its own count of frames, `warning` tells of it.
+
+    `time` is that of the last frame read, in seconds, by the container's stamps; `expected` the container's own count
+    of frames, which may be a guess.
+    """
 
     live = False
 
@@ -177,7 +181,7 @@ class VideoSource:
                               'kind')
         own = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = self._given_rate or (own if math.isfinite(own) and 0 < own <= 1000 else STILL_RATE)
-        self._expected = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.expected = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self._count = 0
 
     def read(self) -> np.ndarray | None:
@@ -186,6 +190,10 @@ class VideoSource:
         else:
             frame = self._capture.read()[1]
         return self._counted(frame is not None, frame)
+
+    @property
+    def time(self) -> float:
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def skip(self) -> None:
         if self._first is not None:
@@ -197,8 +205,8 @@ class VideoSource:
     def _counted(self, good: bool, frame: np.ndarray | None = None) -> np.ndarray | None:
         if good:
             self._count += 1
-        elif self._count < 0.98 * self._expected - 2:  # containers tell the count only about
-            self.warning = f'{self._path} ends after {self._count} of {self._expected:.0f} frames: it is damaged'
+        elif self._count < 0.98 * self.expected - 2:  # containers tell the count only about
+            self.warning = f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged'
         return frame
 
     def close(self) -> None:

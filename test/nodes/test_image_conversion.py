@@ -8,7 +8,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from skimage import data as pictures
 from std_msgs.msg import Header
 
-from fer_ros.nodes import image_conversion
+from fer_ros import image_decoding
 from fer_ros.nodes.image_conversion import ENCODINGS, ConversionError, compressed_to_bgr, to_bgr, to_message
 
 
@@ -201,7 +201,7 @@ def test_half_a_png_is_refused_or_read_at_its_size(picture):
 
 def test_a_huge_compressed_picture_is_refused_before_it_is_unpacked(picture, monkeypatch):
     png = cv2.imencode('.png', picture)[1].tobytes()
-    monkeypatch.setattr(image_conversion, 'MAX_PIXELS', 80 * 64 - 1)
+    monkeypatch.setattr(image_decoding, 'MAX_PIXELS', 80 * 64 - 1)
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('it was unpacked'))
     with pytest.raises(ConversionError, match='80×64: more than'):
         compressed_to_bgr(compressed(png, 'png'))

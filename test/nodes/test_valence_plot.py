@@ -4,6 +4,7 @@ import csv
 import math
 import signal
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ class Faces:
 
 
 def call(robot, service_type, name, request=None):
-    """The answer; asked again if it does not come: DDS may lose the first while both sides still discover each other."""
+    """The answer; asked again if it does not come: DDS may lose the first while both sides discover each other."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         future = robot.start_call(service_type, name, request)
@@ -301,7 +302,7 @@ def test_parameters_change_while_running_within_their_ranges(robot, tmp_path):
 def test_plot_is_drawn_only_while_subscribed(robot, tmp_path):
     """An idle plot takes next to no processor time."""
     def cpu(program):
-        fields = open(f'/proc/{program.process.pid}/stat').read().rsplit(')', 1)[1].split()
+        fields = Path(f'/proc/{program.process.pid}/stat').read_text().rsplit(')', 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / 100
 
     with plot_node(tmp_path, rate=30.0, width=1920, height=1080) as program:
