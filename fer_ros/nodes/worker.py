@@ -65,6 +65,6 @@ class RateLimit:
             return False
         period = 1 / self.rate
         # The next one is due a period after this one was, so that the average is met when frames come unevenly,
-        # but never so that frames missed in a pause are made up for.
-        self._due = max(self._due, now - period) + period
+        # but frames missed in a pause are not made up for.
+        self._due = (self._due if now < self._due + period else now) + period
         return True

@@ -1,0 +1,281 @@
+"""fer_node as a process: images of every kind in, results out, over DDS."""
+
+import itertools
+import json
+import pickle
+import signal
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from harness import PATIENCE, ROOT, Program, Robot
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Float32, Header, String
+
+from fer_ros.clip import portraits
+from fer_ros.emotions import EMOTIONS
+from fer_ros.faces import decode
+from fer_ros.nodes.image_conversion import to_bgr, to_message
+
+NOBODY = np.full((480, 640, 3), 128, np.uint8)
+
+
+class Session:
+    """A running node, what it publishes, and a camera."""
+
+    def __init__(self, program, robot):
+        self.program, self.robot = program, robot
+        self.camera = robot.camera('image')
+        self.faces = robot.listen(String, 'fer/faces')
+        self.emotion = robot.listen(String, 'fer/emotion')
+        self.valence = robot.listen(Float32, 'fer/valence')
+        self.annotated = robot.listen(Image, 'fer/annotated')
+        self._pictures = portraits()
+
+    def picture(self, name):
+        """A portrait as a camera would see it."""
+        return cv2.resize(self._pictures[name], (512, 512 if name == 'astronaut' else 600),
+                          interpolation=cv2.INTER_AREA)
+
+    def forget(self):
+        for received in (self.faces, self.emotion, self.valence, self.annotated):
+            received.clear()
+
+    def part(self):
+        """Show nobody for longer than track_timeout, so that the next face is a new one."""
+        self.robot.show(self.camera, NOBODY, seconds=1.5)
+        self.forget()
+
+    def send(self, message):
+        self.camera.publish(message)
+
+    def good(self, name='astronaut') -> Image:
+        return to_message(self.picture(name), self.robot.header())
+
+    def wait_for_answer(self, to: Image):
+        """The faces that the node finds in a message, which is sent until it answers."""
+        wanted = to.header.stamp.sec * 1_000_000_000 + to.header.stamp.nanosec
+
+        def answered():
+            return [frame for frame in map(decode, [m.data for m in self.faces]) if frame.stamp_ns == wanted]
+        for _ in range(100):
+            self.send(to)
+            self.robot.spin(0.2)
+            if answered():
+                return answered()[-1]
+        raise AssertionError(f'no answer; the log says {self.program.log}')
+
+
+@pytest.fixture(scope='module')
+def session(tmp_path_factory):
+    robot = Robot()
+    with Program(tmp_path_factory.mktemp('fer') / 'fer.log', half_life=0.1) as program:
+        session = Session(program, robot)
+        robot.wait(lambda: session.camera.get_subscription_count() == 1, 'for the node')
+        robot.wait(lambda: robot.node.count_publishers('fer/annotated') == 1)
+        yield session
+        assert program.end(signal.SIGINT) == 0, program.log
+        assert 'Traceback' not in program.log and 'defect' not in program.log, program.log
+    robot.close()
+
+
+def mean_valence(session, name) -> float:
+    """Of the primary face, once its smoothing has settled."""
+    session.part()
+    session.robot.show(session.camera, session.picture(name), until=lambda: len(session.valence) >= 20)
+    return float(np.mean([m.data for m in session.valence[10:20]]))
+
+
+def test_the_smiling_portrait_is_positive_and_the_sober_one_clearly_lower(session):
+    astronaut, hopper = mean_valence(session, 'astronaut'), mean_valence(session, 'hopper')
+    assert astronaut > 0.1
+    assert hopper < astronaut - 0.3
+
+
+def test_every_output_speaks_of_the_image_it_was_made_from(session):
+    session.part()
+    sent = session.good()
+    sent.header.frame_id = 'camera_front'
+    frame = session.wait_for_answer(sent)
+    assert (frame.frame_id, frame.width, frame.height) == ('camera_front', 512, 512)
+    assert len(frame.faces) == 1
+    assert frame.primary == frame.faces[0].face_id
+    assert session.emotion[-1].data == frame.faces[0].emotion in EMOTIONS
+    assert session.valence[-1].data == pytest.approx(frame.faces[0].valence, abs=1e-4)
+    session.robot.wait(lambda: session.annotated)
+    picture = session.annotated[-1]
+    assert (picture.header, picture.encoding, picture.width, picture.height) == (sent.header, 'bgr8', 512, 512)
+    difference = np.abs(to_bgr(picture).astype(int) - session.picture('astronaut'))
+    assert 0.001 < (difference.max(-1) > 40).mean() < 0.3, 'something but not everything is drawn over'
+
+
+def test_types_and_quality_of_service(session):
+    node = session.robot.node
+    subscription, = node.get_subscriptions_info_by_topic('/image')
+    assert subscription.topic_type == 'sensor_msgs/msg/Image'
+    assert subscription.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+    for topic, kind in (('emotion', 'std_msgs/msg/String'), ('valence', 'std_msgs/msg/Float32'),
+                        ('faces', 'std_msgs/msg/String'), ('annotated', 'sensor_msgs/msg/Image')):
+        publisher, = node.get_publishers_info_by_topic(f'/fer/{topic}')
+        assert publisher.topic_type == kind
+        assert publisher.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+
+
+def test_best_effort_and_reliable_publishers_both_reach_it(session):
+    for reliable in (False, True):
+        camera = session.robot.camera('image', reliable=reliable)
+        session.robot.wait(lambda camera=camera: camera.get_subscription_count() == 1)
+        session.forget()
+        session.robot.show(camera, session.picture('astronaut'), until=lambda: len(session.faces) >= 3)
+        session.robot.node.destroy_publisher(camera)
+
+
+def test_without_a_face_an_empty_list_is_published_and_nothing_else(session):
+    session.robot.show(session.camera, NOBODY, seconds=0.5)
+    session.forget()
+    frame = session.wait_for_answer(to_message(NOBODY, session.robot.header()))
+    assert frame.faces == ()
+    assert frame.primary is None
+    session.robot.spin(0.3)
+    assert not session.emotion
+    assert not session.valence
+
+
+def test_stamp_of_zero_is_kept_and_told_once(session):
+    session.forget()
+    for _ in range(3):
+        sent = session.good()
+        sent.header = Header(frame_id='no clock')
+        frame = session.wait_for_answer(sent)
+    assert (frame.stamp_ns, frame.frame_id, len(frame.faces)) == (0, 'no clock', 1)
+    session.robot.wait(lambda: session.annotated and session.annotated[-1].header == Header(frame_id='no clock'))
+    assert session.program.log.count('have no stamp') == 1
+
+
+def test_stamps_that_jump_are_answered(session):
+    for seconds in (2_000_000_000, 5, 1_000_000_000, 999_999_999):
+        sent = session.good()
+        sent.header.stamp.sec, sent.header.stamp.nanosec = seconds, 0
+        frame = session.wait_for_answer(sent)
+        assert len(frame.faces) == 1
+        assert all(np.isfinite(frame.faces[0].probabilities))
+
+
+def image(**fields) -> Image:
+    """A good message but for what is given."""
+    message = to_message(NOBODY, Header(frame_id='bad'))
+    for name, value in fields.items():
+        setattr(message, name, value)
+    return message
+
+
+BAD = [image(width=0), image(height=0), image(width=0, height=0, step=0, data=b''), image(height=481),
+       image(data=b''), image(step=1), image(encoding='32FC1'), image(encoding='nonsense'), image(encoding=''),
+       image(width=2**32 - 1, height=2**32 - 1, step=2**32 - 1), image(encoding='nv21', width=639, step=640),
+       image(encoding='rgba8')]
+
+
+def test_it_goes_on_after_bad_frames_and_says_so_once_per_period(session):
+    logged = session.program.log.count('ignored')
+    for number in range(3 * len(BAD)):
+        session.send(BAD[number % len(BAD)])
+        session.robot.spin(0.05)
+    session.robot.wait(lambda: session.program.log.count('ignored') > logged, 'for the log')
+    assert session.program.log.count('ignored') <= logged + 2, '36 bad frames within about 2 s'
+    line = next(line for line in session.program.log.splitlines() if 'ignored' in line)
+    assert line.startswith('[WARN]') and 'frame on /image ignored' in line
+    assert any(f'{m.encoding!r} image of {m.width}×{m.height}' in line for m in BAD), line
+    assert len(session.wait_for_answer(session.good()).faces) == 1
+
+
+def test_tiny_images_are_answered(session):
+    for width, height in ((1, 1), (2, 1000), (1000, 2)):
+        frame = session.wait_for_answer(to_message(np.zeros((height, width, 3), np.uint8), session.robot.header()))
+        assert (frame.width, frame.height, frame.faces) == (width, height, ())
+
+
+def test_when_images_come_too_fast_the_newest_is_answered(session):
+    session.robot.show(session.camera, NOBODY, seconds=0.3)
+    session.forget()
+    picture = cv2.resize(session.picture('hopper'), (1280, 1500))
+    last = None
+    for _ in range(60):  # back to back: faster than any camera
+        last = to_message(picture, session.robot.header())
+        session.send(last)
+        session.robot.spin(0.001)
+    wanted = last.header.stamp.sec * 1_000_000_000 + last.header.stamp.nanosec
+    session.robot.wait(lambda: session.faces and decode(session.faces[-1].data).stamp_ns == wanted,
+                       'for the last image')
+    stamps = [decode(m.data).stamp_ns for m in session.faces]
+    assert all(a < b for a, b in itertools.pairwise(stamps))
+
+
+def test_compressed_images_and_the_end_on_sigterm(tmp_path):
+    robot = Robot()
+    with Program(tmp_path / 'fer.log', '-r', '__ns:=/other', '-r', 'image:=/camera/image_raw',
+                 image_transport='compressed') as program:
+        camera = robot.node.create_publisher(CompressedImage, '/camera/image_raw/compressed', 1)
+        faces = robot.listen(String, '/other/fer/faces')
+        robot.wait(lambda: camera.get_subscription_count() == 1, 'for the node')
+        portrait = cv2.imencode('.jpg', portraits()['astronaut'])[1].tobytes()
+        for data, answered in ((b'no picture', lambda: 'ignored' in program.log), (portrait, lambda: faces)):
+            message = CompressedImage(format='jpeg')
+            message.data.frombytes(data)
+            for _ in range(200):
+                if answered():
+                    break
+                message.header = robot.header()
+                camera.publish(message)
+                robot.spin(0.1)
+        assert json.loads(faces[-1].data)['faces']
+        assert "frame on /camera/image_raw/compressed ignored: compressed image of format 'jpeg'" in program.log
+        assert program.end(signal.SIGTERM) == 0, program.log
+        assert 'Traceback' not in program.log
+    robot.close()
+
+
+def failure(*arguments) -> str:
+    """The one line with which fer_node ends when it is started so."""
+    done = subprocess.run([sys.executable, '-m', 'fer_ros.nodes.fer_node', '--ros-args', *arguments], cwd=ROOT,
+                          capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line and not line.startswith('[ERROR]')]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith('[FATAL]')
+    return lines[0]
+
+
+class Evil:
+    """Unpickling it would leave a trace."""
+
+    def __reduce__(self):
+        return (open, (str(ROOT / 'evil'), 'w'))
+
+
+@pytest.mark.parametrize('content', [None, b'', b'half', b'text, not weights' * 100, pickle.dumps(Evil())],
+                         ids=['missing', 'empty', 'truncated', 'foreign', 'pickle'])
+def test_model_file_that_cannot_be_used_ends_the_program_with_one_line(tmp_path, content):
+    path = tmp_path / 'weights.safetensors'
+    if content == b'half':
+        whole = (ROOT / 'models' / 'msfernet.safetensors').read_bytes()
+        content = whole[:len(whole) // 2]
+    if content is not None:
+        path.write_bytes(content)
+    assert str(path) in failure('-p', f'model:={path}')
+    assert not (ROOT / 'evil').exists()
+
+
+@pytest.mark.parametrize(('argument', 'told'), [
+    ('half_life:=99.0', 'half_life must be 0 to 10 s'), ('max_faces:=0', 'max_faces must be 1 to 64'),
+    ('half_life:=1', 'half_life must be a number with a decimal point'), ('annotated:=7', 'must be true or false'),
+    ('detector:=best', "detector must be one of short, full, yunet, got 'best'"),
+    ('device:=cuda:99', 'cuda:99'), ('detector:=yunet', 'detector_model')])
+def test_parameter_that_cannot_be_used_ends_the_program_with_one_line(argument, told):
+    assert told in failure('-p', argument)
+
+
+def test_parameter_file_that_is_not_there():
+    assert '/no/such/file.yaml' in failure('--params-file', '/no/such/file.yaml')
