@@ -1,0 +1,98 @@
+"""The launch file, with a ROS installation's launch and the package as colcon installs it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from harness import PATIENCE, ROOT, Robot
+from std_msgs.msg import String
+
+pytest.importorskip('launch_ros', reason='launch_ros is not installed')
+
+LAUNCH = ('import sys; from launch import LaunchService; from launch.actions import IncludeLaunchDescription; '
+          'from launch import LaunchDescription; '
+          's = LaunchService(); s.include_launch_description(LaunchDescription([IncludeLaunchDescription(sys.argv[1], '
+          'launch_arguments=[a.split(":=", 1) for a in sys.argv[2:]])])); sys.exit(s.run())')
+
+
+@pytest.fixture(scope='module')
+def prefix(tmp_path_factory):
+    """Where the package is installed."""
+    colcon = Path(sys.executable).parent / 'colcon'
+    if not colcon.exists():
+        pytest.skip('colcon is not installed beside this Python')
+    folder = tmp_path_factory.mktemp('launched')
+    subprocess.run([colcon, '--log-base', folder / 'log', 'build', '--base-paths', ROOT, '--build-base',
+                    folder / 'build', '--install-base', folder / 'install'], check=True, capture_output=True,
+                   timeout=300)
+    return folder / 'install' / 'fer_ros'
+
+
+def launched(prefix, log, *arguments, **environment) -> subprocess.Popen:
+    site = next((prefix / 'lib').glob('python*/site-packages'))
+    environment = {**os.environ, 'PATH': f'{Path(sys.executable).parent}{os.pathsep}{os.environ["PATH"]}',
+                   'AMENT_PREFIX_PATH': os.pathsep.join([str(prefix), os.environ.get('AMENT_PREFIX_PATH', '')]),
+                   'PYTHONPATH': os.pathsep.join([str(site), os.environ.get('PYTHONPATH', '')]),
+                   'ROS_LOG_DIR': str(log.parent / 'roslog'), **environment}
+    description = prefix / 'share' / 'fer_ros' / 'launch' / 'fer.launch.py'
+    with log.open('w') as file:
+        return subprocess.Popen([sys.executable, '-c', LAUNCH, description, *arguments], cwd=log.parent,
+                                env=environment, stdout=file, stderr=subprocess.STDOUT)
+
+
+def test_own_source_in_a_namespace_with_plot_and_profile(prefix, tmp_path, monkeypatch):
+    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+        monkeypatch.delenv(name, raising=False)
+    robot = Robot()
+    faces = robot.listen(String, '/front/fer/faces')
+    process = launched(prefix, tmp_path / 'log', 'video:=clip', 'namespace:=front', 'image_topic:=camera/image',
+                       'annotated:=false')
+    try:
+        robot.wait(lambda: len(faces) > 10, 'for faces')
+        names = {f'{space}/{name}' for name, space in robot.node.get_node_names_and_namespaces()}
+        assert {'/front/video_source', '/front/fer', '/front/valence_plot'} <= names
+        assert robot.node.count_publishers('/front/camera/image') == 1
+        environments = [Path(f'/proc/{pid}/environ').read_bytes() for pid in children(process.pid)]
+        assert len(environments) == 3
+        profile = str(prefix / 'share' / 'fer_ros' / 'config' / 'fastdds.xml')
+        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+            assert all(f'{name}={profile}'.encode() in environment for environment in environments)
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(PATIENCE)
+        robot.close()
+    text = (tmp_path / 'log').read_text()
+    assert code == 0, text
+    assert text.count('process has finished cleanly') == 3
+    assert 'Traceback' not in text
+
+
+def test_without_video_it_listens_to_the_camera_and_the_users_profile_stays(prefix, tmp_path):
+    mine = tmp_path / 'mine.xml'
+    mine.write_bytes((ROOT / 'config' / 'fastdds.xml').read_bytes())
+    robot = Robot()
+    process = launched(prefix, tmp_path / 'log', 'image_topic:=/camera/image_raw', 'plot:=false', 'device:=cpu',
+                       FASTRTPS_DEFAULT_PROFILES_FILE=str(mine))
+    try:
+        robot.wait(lambda: robot.node.count_subscribers('/camera/image_raw') == 1, 'for the subscription')
+        pid, = children(process.pid)
+        environment = Path(f'/proc/{pid}/environ').read_bytes()
+        assert f'FASTRTPS_DEFAULT_PROFILES_FILE={mine}'.encode() in environment
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        robot.close()
+
+
+def test_a_missing_video_ends_the_launch(prefix, tmp_path):
+    process = launched(prefix, tmp_path / 'log', 'video:=/no/such/video.mp4', 'plot:=false')
+    process.wait(PATIENCE)
+    assert 'no video at /no/such/video.mp4' in (tmp_path / 'log').read_text()
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for task in Path(f'/proc/{pid}/task').iterdir()
+            for child in (task / 'children').read_text().split()]

@@ -1,0 +1,96 @@
+import itertools
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from harness import PATIENCE, ROOT, Program, Robot
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import Image
+
+from fer_ros.nodes.image_conversion import to_bgr
+
+
+@pytest.fixture(scope='module')
+def robot():
+    robot = Robot()
+    yield robot
+    robot.close()
+
+
+def source(log, *arguments, **parameters) -> Program:
+    return Program(log, *arguments, module='fer_ros.nodes.video_source', **parameters)
+
+
+def listen(robot, topic) -> list:
+    received = []
+    robot.node.create_subscription(Image, topic, received.append, qos_profile_sensor_data)
+    return received
+
+
+def video(path, count, codec='MJPG'):
+    """Frame i is of grey level 10 + i."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 30.0, (64, 48))
+    for i in range(count):
+        writer.write(np.full((48, 64, 3), 10 + i, np.uint8))
+    writer.release()
+    return path
+
+
+def test_built_in_clip_in_real_time(robot, tmp_path):
+    images = listen(robot, '/clip/image_raw')
+    with source(tmp_path / 'log', '-r', '__ns:=/clip', rate=20.0, frame_id='front', width=320, height=240) as program:
+        robot.wait(lambda: images)
+        images.clear()
+        start = time.monotonic()
+        robot.spin(2.0)
+        rate = len(images) / (time.monotonic() - start)
+        assert 10 < rate < 22
+        stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in images]
+        assert all(a < b for a, b in itertools.pairwise(stamps))
+        assert abs(robot.node.get_clock().now().nanoseconds * 1e-9 - stamps[-1]) < 5
+        first = images[0]
+        assert (first.header.frame_id, first.encoding, first.width, first.height) == ('front', 'bgr8', 320, 240)
+        publisher, = robot.node.get_publishers_info_by_topic('/clip/image_raw')
+        assert publisher.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+        assert program.end(signal.SIGTERM) == 0
+        assert 'Traceback' not in program.log
+
+
+def test_video_file_that_is_not_looped_ends_the_program(robot, tmp_path):
+    images = listen(robot, '/once/image_raw')
+    with source(tmp_path / 'log', '-r', '__ns:=/once', video=video(tmp_path / 'a.avi', 240), loop=False,
+                reliable=True) as program:
+        robot.wait(lambda: program.process.poll() is not None)
+        assert program.process.returncode == 0
+        assert 'a.avi has ended' in program.log
+    levels = [round(float(to_bgr(m).mean())) for m in images]
+    assert levels == sorted(levels)
+    assert len(levels) > 10
+    assert levels[-1] == pytest.approx(249, abs=5)
+
+
+def test_video_file_that_ends_half_way_is_looped_with_a_warning(robot, tmp_path):
+    path = video(tmp_path / 'a.avi', 60)
+    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    images = listen(robot, '/half/image_raw')
+    with source(tmp_path / 'log', '-r', '__ns:=/half', video=path) as program:
+        robot.wait(lambda: len(images) > 90)
+        assert program.log.count('frames: it is damaged') == 1
+        assert '[WARN]' in program.log
+        assert program.end() == 0
+
+
+@pytest.mark.parametrize(('value', 'told'), [
+    ('/no/such/video.mp4', 'no video at /no/such/video.mp4'), (str(ROOT / 'LICENSE'), 'is not a video'),
+    ('"87"', 'no camera at /dev/video87'), ('/dev/video87', 'no camera at /dev/video87'),
+    (str(ROOT), 'no pictures in')])
+def test_source_that_cannot_be_opened_ends_the_program_with_one_line(value, told):
+    done = subprocess.run([sys.executable, '-m', 'fer_ros.nodes.video_source', '--ros-args', '-p', f'video:={value}'],
+                          cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert done.returncode == 1
+    assert len(lines) == 1 and lines[0].startswith('[FATAL]') and told in lines[0], done.stderr
