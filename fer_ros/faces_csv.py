@@ -27,8 +27,8 @@ class FacesCsv:
             time_ns: written in seconds with six decimals.
             frame: number of the frame.
         """
-        seconds, rest = divmod(time_ns, 1_000_000_000)
+        seconds, micros = divmod((time_ns + 500) // 1000, 1_000_000)
         self._writer.writerow((
-            f'{seconds}.{rest // 1000:06d}', frame, face.face_id,
+            f'{seconds}.{micros:06d}', frame, face.face_id,
             *(f'{v:.1f}' for v in face.box), face.emotion,
             *(f'{v:.4f}' for v in (face.confidence, face.valence, face.raw_valence, *face.probabilities))))

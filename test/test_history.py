@@ -131,4 +131,4 @@ def test_entries_come_back_by_frame_and_go_to_csv():
 def test_epoch_stamps_keep_their_microseconds():
     file = io.StringIO()
     FacesCsv(file).write(1_700_000_000_123_456_789, 7, face())
-    assert file.getvalue().splitlines()[1].startswith('1700000000.123456,7,fa,')
+    assert file.getvalue().splitlines()[1].startswith('1700000000.123457,7,fa,')

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 Colour = tuple[int, int, int]
 
-# Okabe and Ito's palette; its yellow is darkened and its black replaced, so that all show on white and on a picture.
+# Okabe and Ito's palette; without its yellow, which does not show on white; wine is Tol's.
 FACE_COLOURS: tuple[Colour, ...] = (
     (178, 114, 0),    # blue
     (0, 94, 213),     # vermilion
@@ -13,7 +13,7 @@ FACE_COLOURS: tuple[Colour, ...] = (
     (167, 121, 204),  # reddish purple
     (0, 159, 230),    # orange
     (233, 180, 86),   # sky blue
-    (30, 170, 190),   # dark yellow
+    (45, 45, 45),     # nearly black
     (85, 34, 136),    # wine
 )
 

@@ -136,7 +136,9 @@ class ValencePlot:
                 ('positive', 'neutral', 'negative'), (POSITIVE, NEUTRAL, NEGATIVE), edges, edges[1:],
                 (0.09, 0.05, 0.09), strict=False):
             picture[y0:y1, area.left:right] = _pale(colour, strength)
-            put_text(picture, name, size / 4, (y0 + y1) / 2, size, colour, align=(0, 0.5), upwards=True)
+            if text_size(name, size)[0] < y1 - y0:
+                put_text(picture, name, size / 4, (y0 + y1) / 2, size, colour, align=(0, 0.5),
+                         upwards=True)
 
         for valence in (-1, -0.5, 0, 0.5, 1):
             y = round(area.y(valence))

@@ -139,7 +139,7 @@ class ValencePlotNode(Node):
     def _show(self, picture: np.ndarray) -> None:
         title = self.get_fully_qualified_name()
         if not self._shown:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL)
             cv2.resizeWindow(title, picture.shape[1], picture.shape[0])
             self._shown = True
         elif cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:

@@ -1,0 +1,117 @@
+"""One recording through the pipeline."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fer_ros.faces import FacesFrame
+from fer_ros.perception import PipelineError
+from fer_ros.recordings.inputs import Input, InputError
+from fer_ros.recordings.outputs import MIN_LIFE, Outputs
+from fer_ros.recordings.reading import Recording, open_recording
+from fer_ros.recordings.summary import Summary
+
+MOST_RATE = 60.0
+"""Frames per second of an annotated video at most."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run was asked for; with the same settings a finished input need not be done again."""
+
+    topic: str = ''
+    """Of the images in a bag."""
+    every: int = 1
+    """Only every so-manieth frame is read."""
+    max_faces: int = 16
+    seconds: float = 0.0
+    """Only so much of the beginning is read; 0: all."""
+    annotated: bool = False
+    model: str = ''
+    device: str = 'auto'
+    detector: str = 'short'
+
+
+class Interrupted(Exception):
+    """Processing was stopped from outside; what was written lies under partial names."""
+
+
+def finished(item: Input, folder: Path, settings: Settings) -> bool:
+    """Whether `folder` holds complete outputs of this very input, made with the same settings."""
+    summary = _summary(folder, item)
+    return bool(summary) and summary.get('input') == item.identity() and summary.get('settings') == asdict(settings)
+
+
+def _summary(folder: Path, item: Input) -> dict:
+    try:
+        return json.loads((folder / f'{item.name}.json').read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+
+
+def process(item: Input, folder: Path, settings: Settings, pipeline,
+            report: Callable[[int, float], bool] = lambda frames, share: False) -> dict:
+    """Read the faces of a recording and write `Outputs`.
+
+    Args:
+        pipeline: a `FacePipeline` with `deterministic_ids`; it is reset.
+        report: called after each frame with the frames processed and the share done (0 to 1); true stops.
+
+    Returns:
+        The summary, as it stands in the JSON file; its `warning` tells what was wrong with the input.
+
+    Raises:
+        InputError: the input cannot be read, or the outputs of another input have its name.
+        OSError: an output cannot be written.
+        Interrupted: `report` said so. A camera ends well then.
+    """
+    other = _summary(folder, item).get('input', {}).get('path')
+    if other is not None and other != item.identity()['path']:
+        raise InputError(f'{folder / item.name}.json belongs to {other}: give another --output')
+    pipeline.reset()
+    with closing(open_recording(item, settings.topic)) as recording:
+        rate = min(recording.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
+        with closing(Outputs(folder, item.name, rate)) as outputs:
+            summary, seconds, stopped, warning = _read(item, recording, settings, pipeline, outputs, report)
+            if stopped and item.kind != 'camera':
+                raise Interrupted(item.source)
+            if not summary.frames:
+                raise InputError(f'{item.source} holds no frame that can be read')
+            result = {
+                'input': item.identity(), 'settings': asdict(settings), 'warning': warning,
+                **summary.result(),
+                'processing_s': round(seconds, 3), 'frames_per_second': round(summary.frames / seconds, 2),
+            }
+            outputs.complete(result)
+    return result
+
+
+def _read(item: Input, recording: Recording, settings: Settings, pipeline, outputs: Outputs,
+          report: Callable[[int, float], bool]) -> tuple[Summary, float, bool, str]:
+    summary, start = Summary(MIN_LIFE), time.perf_counter()
+    stopped, failures = False, []
+    for frame in recording.frames(settings.every):
+        if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
+            break
+        try:
+            faces = pipeline.process(frame.image, frame.time_ns * 1e-9)
+        except PipelineError as error:
+            failures.append(str(error))
+            continue
+        height, width = frame.image.shape[:2]
+        outputs.add(frame.index, frame.image,
+                    FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), pipeline.primary))
+        summary.add(frame.time_ns * 1e-9, faces)
+        share = (frame.index + 1) / recording.expected if recording.expected else 0.0
+        if settings.seconds:
+            share = max(share, frame.time_ns * 1e-9 / settings.seconds)
+        if report(summary.frames, min(share, 1.0)):
+            stopped = True
+            break
+    if failures and not summary.frames:
+        raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
+    warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else recording.warning
+    return summary, time.perf_counter() - start, stopped, warning

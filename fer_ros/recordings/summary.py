@@ -1,0 +1,90 @@
+"""A recording in a few numbers."""
+
+from dataclasses import dataclass, field
+
+from fer_ros.emotions import EMOTIONS, GROUPS, group
+from fer_ros.faces import FaceEmotion
+
+LONGEST = 1.0
+"""Seconds that one frame counts for at most: a pause of the recording says nothing about a face."""
+
+
+@dataclass
+class _Face:
+    first_s: float
+    last_s: float = 0.0
+    frames: int = 0
+    seconds: float = 0.0
+    valence: float = 0.0
+    """Times seconds."""
+    emotions: dict[str, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
+    """Seconds."""
+    groups: dict[str, float] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0.0))
+
+    def add(self, face: FaceEmotion, seconds: float) -> None:
+        self.seconds += seconds
+        self.valence += seconds * face.valence
+        self.emotions[face.emotion] += seconds
+        self.groups[group(face.probabilities)] += seconds
+
+
+class Summary:
+    """Takes in the faces of frame after frame. Means and shares are over time, so that variable frame rates count
+    right: each frame counts until the next.
+
+    Args:
+        min_life: seconds; faces followed for less are counted apart.
+    """
+
+    def __init__(self, min_life: float) -> None:
+        self._min_life = min_life
+        self._faces: dict[str, _Face] = {}
+        self._all = _Face(0.0)
+        self._shown: list[FaceEmotion] = []
+        self._time = 0.0
+        self._step = 0.0
+        self.frames = 0
+        self._frames_with_face = 0
+
+    def add(self, time_s: float, faces: list[FaceEmotion]) -> None:
+        if self.frames:
+            self._step = min(time_s - self._time, LONGEST)
+            self._count()
+        self._time, self._shown = time_s, faces
+        self.frames += 1
+        self._frames_with_face += bool(faces)
+        for face in faces:
+            known = self._faces.setdefault(face.face_id, _Face(time_s))
+            known.last_s = time_s
+            known.frames += 1
+
+    def _count(self) -> None:
+        for face in self._shown:
+            self._faces[face.face_id].add(face, self._step)
+            self._all.add(face, self._step)
+
+    def result(self) -> dict:
+        """Of all that was added; the last frame counts as long as the one before."""
+        self._count()
+        self._shown = []
+        lasting = {i: f for i, f in self._faces.items() if f.last_s - f.first_s >= self._min_life}
+        return {
+            'duration_s': round(self._time + self._step, 3),
+            'frames': self.frames,
+            'frames_with_face': self._frames_with_face,
+            'faces_seen': len(lasting),
+            'faces_seen_shortly': len(self._faces) - len(lasting),
+            **_shares(self._all),
+            'faces': {face_id: {'first_s': round(face.first_s, 3), 'last_s': round(face.last_s, 3),
+                                'frames': face.frames, **_shares(face)} for face_id, face in lasting.items()},
+        }
+
+
+def _shares(face: _Face) -> dict:
+    total = face.seconds
+    return {
+        'face_seconds': round(total, 3),
+        'mean_valence': round(face.valence / total, 4) if total else None,
+        'emotions': {name: round(seconds / total, 4) if total else 0.0 for name, seconds in face.emotions.items()},
+        'groups': {name: round(seconds / total, 4) if total else 0.0 for name, seconds in face.groups.items()},
+    }

@@ -1,0 +1,164 @@
+"""Emotion and valence over time from recordings: video files, folders of them, rosbag2, or a camera.
+
+    python -m fer_ros.tools.process_video talk.mp4 drive_bag/ --output results --annotated
+
+For each input NAME it writes NAME.csv (one row per face and frame), NAME.json (a summary), NAME.png (valence over time)
+and, with --annotated, NAME.mp4. Exit codes: 0 all done, 1 an input failed or was damaged, 2 a mistake in the arguments,
+130 and 143 interrupted.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fer_ros.parameters import FER_NODE
+from fer_ros.recordings.inputs import Input, InputError, find_inputs
+from fer_ros.recordings.processing import Settings, finished
+from fer_ros.recordings.workers import Outcome, PoolError, process_all
+
+_PARAMETERS = {parameter.name: parameter for parameter in FER_NODE}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point."""
+    options = _parse(args)
+    folder = options.output.expanduser()
+    settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
+                        seconds=options.seconds, annotated=options.annotated, model=options.model,
+                        device=options.device, detector=options.detector)
+    try:
+        items = find_inputs(options.inputs, leave_out=folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (InputError, OSError) as error:
+        return _fail(error)
+    if options.resume:
+        done = [item for item in items if finished(item, folder, settings)]
+        items = [item for item in items if item not in done]
+        print(f'{len(done)} of {len(done) + len(items)} inputs were finished before')
+    jobs = options.jobs or min(len(items), max(1, (os.cpu_count() or 1) // 2))
+    try:
+        return _run(items, folder, settings, jobs)
+    except PoolError as error:
+        return _fail(error)
+
+
+def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int:
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: received.append(number))
+              for number in (signal.SIGINT, signal.SIGTERM)}
+    failed: list[str] = []
+    interrupted: list[Input] = []
+    # Bytes of the inputs: the one measure of work known without opening them all.
+    with tqdm(total=sum(item.size for item in items) or None, unit='B', unit_scale=True, disable=not items,
+              bar_format=None if any(item.kind == 'camera' for item in items)
+              else '{l_bar}{bar}| {elapsed}<{remaining}{postfix}') as bar:
+        shown = _Progress(bar)
+
+        def ended(outcome: Outcome) -> None:
+            shown.end(outcome.item)
+            if outcome.summary is not None:
+                bar.write(_line(outcome.item, outcome.summary))
+                if outcome.summary['warning']:
+                    failed.append(outcome.summary['warning'])
+            elif outcome.interrupted:
+                interrupted.append(outcome.item)
+            else:
+                failed.append(outcome.error)
+
+        try:
+            process_all(items, folder, settings, jobs, shown.update, ended, lambda: bool(received))
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    if failed:
+        print(f'{len(failed)} of {len(items)} inputs failed or are damaged:', file=sys.stderr)
+        for text in failed:
+            print(f'  {text}', file=sys.stderr)
+    if received and (interrupted or any(item.kind != 'camera' for item in items)):
+        print(f'interrupted: finished inputs and the CSV so far are in {folder}; go on with --resume', file=sys.stderr)
+        return 128 + received[0]
+    return 1 if failed else 0
+
+
+class _Progress:
+    """The bar, and the frames per second of all processes together."""
+
+    def __init__(self, bar: tqdm) -> None:
+        self._bar = bar
+        self._frames: dict[Input, int] = {}
+        self._bytes: dict[Input, float] = {}
+
+    def update(self, item: Input, frames: int, share: float) -> None:
+        self._frames[item] = frames
+        self._advance(item, share)
+        seconds = self._bar.format_dict['elapsed']
+        self._bar.set_postfix_str(f'{sum(self._frames.values()) / max(seconds, 1e-3):.0f} frames/s, {item.name}')
+
+    def end(self, item: Input) -> None:
+        self._advance(item, 1.0)
+
+    def _advance(self, item: Input, share: float) -> None:
+        before = self._bytes.get(item, 0.0)
+        self._bytes[item] = max(before, share * item.size)
+        self._bar.update(self._bytes[item] - before)
+
+
+def _line(item: Input, summary: dict) -> str:
+    valence = summary['mean_valence']
+    return (f'{item.name}: {summary["duration_s"]:.1f} s, {summary["frames"]} frames, '
+            f'{summary["faces_seen"]} faces, mean valence {"none" if valence is None else f"{valence:+.2f}"}, '
+            f'{summary["frames_per_second"]:.0f} frames/s')
+
+
+def _fail(error: Exception) -> int:
+    print(f'process_video: {error}', file=sys.stderr)
+    return 1
+
+
+def _number(low: float, high: float, kind: type = int):
+    def convert(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f'{text!r} is not a number from {low:g} to {high:g}')
+        return value
+    return convert
+
+
+def _parse(args: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='process_video', description=__doc__.split('\n\n')[0])
+    parser.add_argument('inputs', nargs='+', metavar='INPUT',
+                        help='video file, rosbag2 folder or file, folder of these, or camera (0, /dev/video0)')
+    parser.add_argument('--output', type=Path, default=Path('process_video_output'), metavar='DIR',
+                        help='folder for the results (default: %(default)s)')
+    parser.add_argument('--annotated', action='store_true',
+                        help='also write a video with boxes, emotions and the line of valence')
+    parser.add_argument('--topic', default='', help='images to read from a bag that holds several image topics')
+    parser.add_argument('--every', type=_number(1, 1_000_000), default=1, metavar='N',
+                        help='read every N-th frame only')
+    faces = _PARAMETERS['max_faces']
+    parser.add_argument('--max-faces', type=_number(*faces.range), default=faces.default, metavar='N',
+                        help='largest faces of a frame that are read (default: %(default)s)')
+    parser.add_argument('--seconds', type=_number(0, 1e9, float), default=0.0, metavar='S',
+                        help='read only the first S seconds of each input; 0: all')
+    parser.add_argument('--jobs', type=_number(0, 256), default=0, metavar='N',
+                        help='processes at once; 0: one for every two processors, at most one an input')
+    parser.add_argument('--resume', action='store_true',
+                        help='leave out inputs that were finished with the same settings')
+    parser.add_argument('--model', default='', help=_PARAMETERS['model'].description)
+    parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_PARAMETERS['device'].description)
+    detector = _PARAMETERS['detector']
+    parser.add_argument('--detector', default=detector.default, choices=[c for c in detector.choices if c != 'yunet'],
+                        help='faces within about 2 m (short) or 5 m (full) of the camera')
+    return parser.parse_args(args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
