@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_ros.msfernet.card import fill
+from fer_ros.msfernet.card import fill, setting
 from fer_ros.msfernet.command import Parser, run
 from fer_ros.msfernet.network import MSFERNet
 from fer_ros.msfernet.train import Recipe
@@ -30,18 +30,12 @@ def row(folder: Path) -> list[str]:
         raise ValueError(f'{folder}/metrics.jsonl is empty: train for at least one epoch')
     usual = json.loads(json.dumps({**asdict(Recipe()), **MSFERNet().architecture}))
     here = {**model.training['recipe'], **model.network.architecture}
-    differing = ', '.join(f'`{key}` {_short(value)}' for key, value in here.items()
+    differing = ', '.join(f'`{key}` {setting(value)}' for key, value in here.items()
                           if key != 'epochs' and value != usual.get(key))
     best = max(metrics, key=lambda line: line['validation_accuracy'])
     return [folder.name, differing or 'none', f'{metrics[-1]["epoch"]} of {here["epochs"]}',
             f'{100 * best["validation_accuracy"]:.2f} % (epoch {best["epoch"]})',
             f'{100 * metrics[-1]["validation_accuracy"]:.2f} %', f'{sum(m["seconds"] for m in metrics) / 3600:.1f} h']
-
-
-def _short(value: object) -> str:
-    if isinstance(value, list) and value and isinstance(value[0], list):
-        return ','.join(f'{start:g}:{size}' for start, size in value)
-    return str(value)
 
 
 def table(folders: list[Path]) -> str:

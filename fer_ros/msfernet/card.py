@@ -54,12 +54,13 @@ def figures(report: dict) -> str:
         'Of the groups, on faces whose label is not surprise:',
         _matrix(report['confusion_3'], GROUPS),
         'Settings of the training run (`python -m fer_ros.msfernet.train --help` explains them):',
-        ', '.join(f'`{name}` {_setting(value)}' for name, value in training['recipe'].items()) + '.',
+        ', '.join(f'`{name}` {setting(value)}' for name, value in training['recipe'].items()) + '.',
     ))
 
 
-def _setting(value: object) -> str:
-    if isinstance(value, list):  # of (start, size)
+def setting(value: object) -> str:
+    """A setting of a recipe or network, as the command line takes it."""
+    if isinstance(value, list) and value and isinstance(value[0], list):  # of (start, size)
         return ','.join(f'{start:g}:{size}' for start, size in value)
     return str(value)
 
