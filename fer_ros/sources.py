@@ -174,6 +174,7 @@ class VideoSource:
         self.close()
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # a telephone held upright says so in the container
         good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not good:
             self.close()

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fer_ros.faces import FacesFrame
@@ -57,7 +57,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     """Read the faces of a recording and write `Outputs`.
 
     Args:
-        pipeline: a `FacePipeline` with `deterministic_ids`; it is reset.
+        pipeline: a `FacePipeline`; it is reset.
         report: called after each frame with the frames processed and the share done (0 to 1); true stops.
 
     Returns:
@@ -93,17 +93,19 @@ def _read(item: Input, recording: Recording, settings: Settings, pipeline, outpu
           report: Callable[[int, float], bool]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
     stopped, failures = False, []
+    ids: dict[str, str] = {}  # f1, f2, … in each recording, whatever was processed before it
     for frame in recording.frames(settings.every):
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
         try:
-            faces = pipeline.process(frame.image, frame.time_ns * 1e-9)
+            faces = [replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}'))
+                     for face in pipeline.process(frame.image, frame.time_ns * 1e-9)]
         except PipelineError as error:
             failures.append(str(error))
             continue
         height, width = frame.image.shape[:2]
         outputs.add(frame.index, frame.image,
-                    FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), pipeline.primary))
+                    FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), ids.get(pipeline.primary)))
         summary.add(frame.time_ns * 1e-9, faces)
         share = (frame.index + 1) / recording.expected if recording.expected else 0.0
         if settings.seconds:

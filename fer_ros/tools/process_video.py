@@ -11,6 +11,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,7 +55,9 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
     failed: list[str] = []
     interrupted: list[Input] = []
     # Bytes of the inputs: the one measure of work known without opening them all.
-    with tqdm(total=sum(item.size for item in items) or None, unit='B', unit_scale=True, disable=not items,
+    with tqdm(total=sum(item.size for item in items) or None, unit='B', unit_scale=True,
+              disable=None if items else True,  # None: only where it can be seen
+
               bar_format=None if any(item.kind == 'camera' for item in items)
               else '{l_bar}{bar}| {elapsed}<{remaining}{postfix}') as bar:
         shown = _Progress(bar)
@@ -90,14 +93,15 @@ class _Progress:
 
     def __init__(self, bar: tqdm) -> None:
         self._bar = bar
+        self._start = time.monotonic()
         self._frames: dict[Input, int] = {}
         self._bytes: dict[Input, float] = {}
 
     def update(self, item: Input, frames: int, share: float) -> None:
         self._frames[item] = frames
         self._advance(item, share)
-        seconds = self._bar.format_dict['elapsed']
-        self._bar.set_postfix_str(f'{sum(self._frames.values()) / max(seconds, 1e-3):.0f} frames/s, {item.name}')
+        rate = sum(self._frames.values()) / max(time.monotonic() - self._start, 1e-3)
+        self._bar.set_postfix_str(f'{rate:.0f} frames/s, {item.name}')
 
     def end(self, item: Input) -> None:
         self._advance(item, 1.0)

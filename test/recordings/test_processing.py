@@ -1,0 +1,248 @@
+"""One recording through the real pipeline, and what is written for it."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from videos import clip_frames, compressed_message, cut, image_message, index_first, vary_rate, write_bag, write_video
+
+from fer_ros.drawing.valence_plot import ValencePlot
+from fer_ros.emotions import EMOTIONS
+from fer_ros.faces import FaceEmotion
+from fer_ros.faces_csv import COLUMNS
+from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
+from fer_ros.recordings.inputs import InputError, find_inputs
+from fer_ros.recordings.outputs import Outputs
+from fer_ros.recordings.processing import Interrupted, Settings, finished, process
+from fer_ros.recordings.summary import Summary
+
+S = 1_000_000_000
+
+
+@pytest.fixture(scope='module')
+def pipeline():
+    with FacePipeline(PipelineSettings()) as pipeline:
+        yield pipeline
+
+
+@pytest.fixture(scope='module')
+def clip():
+    """Two faces for 2 s, of which one leaves; then 1.5 s of the other alone; 10 frames/s."""
+    return clip_frames(6.0, 9.5)
+
+
+def run(path, folder, pipeline, **kwargs):
+    (item,) = find_inputs([str(path)])
+    return process(item, folder, Settings(**kwargs), pipeline)
+
+
+def rows_of(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory, pipeline, clip):
+    folder = tmp_path_factory.mktemp('results')
+    summary = run(write_video(folder / 'clip.mp4', clip), folder / 'out', pipeline, annotated=True)
+    return folder / 'out', summary
+
+
+def test_rows_ids_times_and_signs(results):
+    folder, _ = results
+    rows = rows_of(folder / 'clip.csv')
+    assert tuple(rows[0]) == COLUMNS
+    by_face = {i: [r for r in rows if r['face_id'] == i] for i in {r['face_id'] for r in rows}}
+    assert set(by_face) == {'f1', 'f2'}
+    left = {i: np.mean([float(r['x']) for r in face[:10]]) for i, face in by_face.items()}
+    smiling, sober = sorted(by_face.values(), key=lambda face: float(face[-1]['time_s']))
+    assert len(left) == 2
+    assert 1.5 < float(smiling[-1]['time_s']) < 2.6  # it leaves
+    assert float(sober[-1]['time_s']) == 3.4
+    for face in (smiling, sober):
+        for row in face:
+            assert float(row['time_s']) == pytest.approx(int(row['frame']) / 10, abs=1e-3)
+            assert sum(float(row[e]) for e in EMOTIONS) == pytest.approx(1, abs=1e-3)
+            assert row['emotion'] == max(EMOTIONS, key=lambda e: float(row[e]))
+    mean = [np.mean([float(r['valence']) for r in face]) for face in (smiling, sober)]
+    assert mean[0] > 0.05
+    assert mean[1] < mean[0] - 0.15
+    first = [float(v) for v in (rows[0]['x'], rows[0]['y'], rows[0]['width'], rows[0]['height'])]
+    assert 50 < first[2] < 250
+    assert 0 < first[0] < 640 - first[2]
+
+
+def test_summary_tells_what_the_rows_hold(results):
+    folder, summary = results
+    assert json.loads((folder / 'clip.json').read_text()) == summary
+    rows = rows_of(folder / 'clip.csv')
+    assert summary['frames'] == 35
+    assert summary['duration_s'] == pytest.approx(3.5, abs=0.01)
+    assert summary['faces_seen'] == 2
+    assert summary['face_seconds'] == pytest.approx(len(rows) / 10, abs=0.01)
+    assert summary['mean_valence'] == pytest.approx(np.mean([float(r['valence']) for r in rows]), abs=0.01)
+    for emotion in EMOTIONS:
+        share = sum(r['emotion'] == emotion for r in rows) / len(rows)
+        assert summary['emotions'][emotion] == pytest.approx(share, abs=0.01)
+    assert sum(summary['groups'].values()) == pytest.approx(1, abs=1e-3)
+    assert summary['frames_per_second'] == pytest.approx(35 / summary['processing_s'], rel=0.05)
+    assert summary['warning'] == ''
+
+
+def test_picture_shows_the_rows(results):
+    folder, summary = results
+    picture = cv2.imread(str(folder / 'clip.png'))
+    plot = ValencePlot(1280, 480)
+    from fer_ros.drawing.colours import FaceColours
+    colours = FaceColours()(['f1', 'f2'])
+    span = summary['duration_s'] - 0.1
+    rows = [r for r in rows_of(folder / 'clip.csv') if 0.5 < float(r['time_s']) < 3]
+    for row in rows:
+        x, y = plot.area.x(float(row['time_s']), span), plot.area.y(float(row['valence']))
+        near = picture[round(y) - 2:round(y) + 3, round(x) - 1:round(x) + 2].astype(int)
+        assert (np.abs(near - colours[row['face_id']]).sum(axis=2) < 60).any(), row
+
+
+def test_annotated_video_has_each_frame_and_the_line_under_it(results, clip):
+    folder, _ = results
+    capture = cv2.VideoCapture(str(folder / 'clip.mp4'))
+    frames = []
+    while (frame := capture.read()[1]) is not None:
+        frames.append(frame)
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
+    assert len(frames) == 35
+    height, width = clip[0].shape[:2]
+    assert frames[0].shape[1] == width
+    assert frames[0].shape[0] >= height + 150
+    below = frames[30][height:, :, :]
+    assert (below > 235).mean() > 0.4  # the plot is light, the clip dark
+    assert np.abs(frames[5][:height].astype(int) - clip[5]).mean() < 12  # mostly the frame itself
+    assert not np.array_equal(frames[5][height:], frames[30][height:])
+
+
+def test_times_of_a_variable_rate_reach_rows_summary_and_video(tmp_path, pipeline, clip):
+    path = write_video(tmp_path / 'a.mp4', clip[:12])
+    durations = [100, 300, 50, 50, 700, 100, 100, 100, 500, 100, 100, 100]
+    vary_rate(path, durations)
+    summary = run(path, tmp_path, pipeline, annotated=False)
+    times = sorted({float(r['time_s']) for r in rows_of(tmp_path / 'a.csv')})
+    assert times == pytest.approx([sum(durations[:i]) / 1000 for i in range(12)], abs=2e-3)
+    assert summary['duration_s'] == pytest.approx(2.3, abs=0.01)
+    run(path, tmp_path / 'out', pipeline, annotated=True)
+    capture = cv2.VideoCapture(str(tmp_path / 'out' / 'a.mp4'))
+    length = capture.get(cv2.CAP_PROP_FRAME_COUNT) / capture.get(cv2.CAP_PROP_FPS)
+    assert length == pytest.approx(2.3, abs=2.5 / capture.get(cv2.CAP_PROP_FPS))
+
+
+@pytest.mark.parametrize('kind', ['padded', 'compressed'])
+def test_bags_give_the_same_faces(tmp_path, pipeline, clip, kind):
+    make = {'padded': lambda f, t: image_message(f, t, padding=13), 'compressed': compressed_message}[kind]
+    kind_name = 'sensor_msgs/msg/Image' if kind == 'padded' else 'sensor_msgs/msg/CompressedImage'
+    start = 1_700_000_000 * S
+    messages = [(start + i * S // 10, make(frame, start + i * S // 10)) for i, frame in enumerate(clip[:10])]
+    summary = run(write_bag(tmp_path / 'bag', {'/camera/image': (kind_name, messages)}), tmp_path, pipeline)
+    assert summary['frames'] == 10
+    assert summary['faces_seen'] == 2
+    rows = rows_of(tmp_path / 'bag.csv')
+    assert sorted({float(r['time_s']) for r in rows}) == [i / 10 for i in range(10)]
+    assert summary['faces']['f1']['mean_valence'] != summary['faces']['f2']['mean_valence']
+
+
+def test_every_max_faces_and_seconds_bound_the_work(tmp_path, pipeline, clip):
+    path = write_video(tmp_path / 'a.mp4', clip)
+    pipeline.apply(PipelineSettings(max_faces=1))
+    try:
+        summary = run(path, tmp_path, pipeline, every=5, seconds=1.6, max_faces=1)
+    finally:
+        pipeline.apply(PipelineSettings())
+    rows = rows_of(tmp_path / 'a.csv')
+    assert [int(r['frame']) for r in rows] == [0, 5, 10, 15]
+    assert summary['frames'] == 4
+    assert max(len([r for r in rows if r['frame'] == n]) for n in ('0', '5', '10', '15')) == 1
+
+
+def test_truncated_video_keeps_what_could_be_read_and_says_so(tmp_path, pipeline, clip):
+    path = write_video(tmp_path / 'a.mp4', clip)
+    index_first(path)
+    cut(path, 0.5)
+    summary = run(path, tmp_path / 'out', pipeline)
+    assert 'of 35 frames' in summary['warning']
+    assert 5 < summary['frames'] < 34
+    assert len({r['frame'] for r in rows_of(tmp_path / 'out' / 'a.csv')}) == summary['frames']
+
+
+def test_a_face_that_comes_back_is_a_new_track_and_both_are_in_the_summary(tmp_path, pipeline):
+    frames = clip_frames(1, 2) + [np.full((480, 640, 3), 100, np.uint8)] * 15 + clip_frames(1, 2)
+    summary = run(write_video(tmp_path / 'a.mp4', frames), tmp_path, pipeline)
+    assert list(summary['faces']) == ['f1', 'f2']
+    assert summary['faces']['f2']['first_s'] == pytest.approx(2.5, abs=0.11)
+
+
+def test_no_face_at_all(tmp_path, pipeline):
+    summary = run(write_video(tmp_path / 'a.mp4', [np.full((240, 320, 3), 100, np.uint8)] * 5), tmp_path, pipeline)
+    assert summary['faces_seen'] == 0
+    assert summary['mean_valence'] is None
+    assert rows_of(tmp_path / 'a.csv') == []
+    assert (tmp_path / 'a.png').exists()
+
+
+def test_interrupted_work_is_kept_under_partial_names_and_is_not_finished(tmp_path, pipeline, clip):
+    (item,) = find_inputs([str(write_video(tmp_path / 'a.mp4', clip))])
+    settings, out = Settings(annotated=True), tmp_path / 'out'
+    with pytest.raises(Interrupted):
+        process(item, out, settings, pipeline, report=lambda frames, share: frames == 6)
+    assert {p.name for p in out.iterdir()} == {'a.partial.csv', 'a.partial.mp4'}
+    assert len({r['frame'] for r in rows_of(out / 'a.partial.csv')}) == 6
+    assert cv2.VideoCapture(str(out / 'a.partial.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 6
+    assert not finished(item, out, settings)
+    process(item, out, settings, pipeline)
+    assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.mp4', 'a.png'}
+    assert finished(item, out, settings)
+    assert not finished(item, out, Settings(annotated=True, every=2))
+    with open(item.source, 'ab') as file:
+        file.write(b'more')
+    assert not finished(item, out, settings)
+
+
+def test_outputs_of_another_input_are_not_replaced(tmp_path, pipeline, clip):
+    for folder in ('a', 'b'):
+        (tmp_path / folder).mkdir()
+        write_video(tmp_path / folder / 'clip.mp4', clip[:2])
+    run(tmp_path / 'a' / 'clip.mp4', tmp_path / 'out', pipeline)
+    with pytest.raises(InputError, match='another --output'):
+        run(tmp_path / 'b' / 'clip.mp4', tmp_path / 'out', pipeline)
+    run(tmp_path / 'a' / 'clip.mp4', tmp_path / 'out', pipeline)
+
+
+def face(face_id, valence, emotion='happy'):
+    probabilities = tuple(float(e == emotion) for e in EMOTIONS)
+    return FaceEmotion(face_id, (0, 0, 1, 1), probabilities, emotion, 1.0, valence, valence)
+
+
+def test_shares_are_over_time_not_frames():
+    summary = Summary(min_life=0.5)
+    for time_s, emotion, valence in [(0, 'happy', 1), (0.9, 'sad', -1), (1.0, 'sad', -1), (1.1, 'surprised', 0)]:
+        summary.add(time_s, [face('f1', valence, emotion)])
+    result = summary.result()
+    assert result['duration_s'] == pytest.approx(1.2)
+    assert result['emotions']['happy'] == pytest.approx(0.9 / 1.2, abs=1e-3)
+    assert result['emotions']['sad'] == pytest.approx(0.2 / 1.2, abs=1e-3)
+    assert result['mean_valence'] == pytest.approx(0.7 / 1.2, abs=1e-3)
+    assert result['groups']['positive'] == pytest.approx(0.9 / 1.2, abs=1e-3)
+
+
+def test_short_lived_faces_are_counted_apart():
+    summary = Summary(min_life=0.5)
+    for i in range(11):
+        summary.add(i / 10, [face('f1', 0.5)] + ([face('f2', 0)] if i < 3 else []))
+    result = summary.result()
+    assert (result['faces_seen'], result['faces_seen_shortly']) == (1, 1)
+    assert list(result['faces']) == ['f1']
+
+
+def test_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='file'):
+        Outputs(tmp_path / 'file' / 'out', 'a')

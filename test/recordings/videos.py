@@ -1,0 +1,141 @@
+"""Videos and bags for tests: the portraits of the built-in clip in containers as they occur, whole and damaged."""
+
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_ros.clip import BuiltInClip
+
+PARENTS = (b'moov', b'trak', b'mdia', b'minf', b'stbl')
+
+
+def clip_frames(start: float, end: float, rate: float = 10.0) -> list[np.ndarray]:
+    """Frames of the built-in clip, in seconds: until 8.0 both faces are there, then only the sober one, to 11.0."""
+    clip = BuiltInClip()
+    return [clip.frame(round((start + i / rate) * clip.rate)) for i in range(round((end - start) * rate))]
+
+
+def write_video(path: Path, frames: Sequence[np.ndarray], rate: float = 10.0) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, frames[0].shape[1::-1])
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def edit_box(path: Path, kind: bytes, change: Callable[[bytes], bytes]) -> None:
+    """Replace the contents of the first MP4 box of a kind, and correct the sizes of the boxes around it."""
+    data = bytearray(path.read_bytes())
+
+    def edit(start: int, end: int) -> int:
+        while start < end:
+            size, name = struct.unpack_from('>I4s', data, start)
+            if name == kind:
+                contents = change(bytes(data[start + 8:start + size]))
+                data[start:start + size] = struct.pack('>I4s', len(contents) + 8, name) + contents
+                return len(contents) + 8 - size
+            if name in PARENTS:
+                grown = edit(start + 8, start + size)
+                if grown is not None:
+                    struct.pack_into('>I', data, start, size + grown)
+                    return grown
+            start += size
+        return None
+
+    assert edit(0, len(data)) is not None, f'{path} has no {kind} box'
+    path.write_bytes(data)
+
+
+def vary_rate(path: Path, milliseconds: Sequence[int]) -> None:
+    """Give the frames of a video these durations."""
+    scale = 0
+
+    def media_header(contents: bytes) -> bytes:
+        nonlocal scale
+        scale, = struct.unpack_from('>I', contents, 12)
+        return contents
+    edit_box(path, b'mdhd', media_header)
+    durations = [round(ms * scale / 1000) for ms in milliseconds]
+    table = struct.pack('>II', 0, len(durations)) + b''.join(struct.pack('>II', 1, d) for d in durations)
+    edit_box(path, b'stts', lambda _: table)
+    path.write_bytes(path.read_bytes().replace(b'edts', b'free', 1))  # an edit list would cut at the old length
+
+
+def rotate(path: Path, degrees: int) -> None:
+    """Write into the track header that the picture is to be turned clockwise when it is shown."""
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
+    fixed = 1 << 16
+    matrix = struct.pack('>9i', cos * fixed, sin * fixed, 0, -sin * fixed, cos * fixed, 0, 0, 0, 1 << 30)
+    edit_box(path, b'tkhd', lambda contents: contents[:40] + matrix + contents[76:])
+
+
+def index_first(path: Path) -> None:
+    """Move the index of an MP4 before its data, as in files made for the web, so that a part of it can be read."""
+    data = path.read_bytes()
+    boxes, start = [], 0
+    while start < len(data):
+        size, name = struct.unpack_from('>I4s', data, start)
+        boxes.append((name, data[start:start + size]))
+        start += size
+    index = next(box for name, box in boxes if name == b'moov')
+    rest = [box for name, box in boxes if name not in (b'moov', b'ftyp')]
+    path.write_bytes(boxes[0][1] + index + b''.join(rest))
+
+    def offsets(contents: bytes) -> bytes:
+        _, count = struct.unpack_from('>II', contents)
+        places = struct.unpack_from(f'>{count}I', contents, 8)
+        return contents[:8] + struct.pack(f'>{count}I', *(place + len(index) for place in places))
+    edit_box(path, b'stco', offsets)
+
+
+def cut(path: Path, share: float) -> None:
+    """Keep only the beginning of a file."""
+    data = path.read_bytes()
+    path.write_bytes(data[:round(len(data) * share)])
+
+
+def write_bag(path: Path, topics: dict[str, Sequence], storage: str = 'mcap') -> Path:
+    """A rosbag2 recording.
+
+    Args:
+        topics: for each topic (message type, [(time of recording in ns, message as a function of the typestore)]).
+    """
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+    store = get_typestore(Stores.ROS2_JAZZY)
+    plugin = StoragePlugin.MCAP if storage == 'mcap' else StoragePlugin.SQLITE3
+    with Writer(path, version=9, storage_plugin=plugin) as writer:
+        entries = []
+        for topic, (kind, messages) in topics.items():
+            connection = writer.add_connection(topic, kind, typestore=store)
+            entries += [(time_ns, connection, kind, make(store)) for time_ns, make in messages]
+        for time_ns, connection, kind, message in sorted(entries, key=lambda e: e[0]):
+            writer.write(connection, time_ns, store.serialize_cdr(message, kind))
+    return path
+
+
+def _header(store, stamp_ns: int):
+    return store.types['std_msgs/msg/Header'](
+        store.types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, 1_000_000_000)), 'camera')
+
+
+def image_message(image: np.ndarray, stamp_ns: int, padding: int = 0, encoding: str = 'bgr8'):
+    """sensor_msgs/Image whose rows are followed by so many bytes that mean nothing."""
+    def make(store):
+        height, width = image.shape[:2]
+        rows = np.full((height, width * 3 + padding), 255, np.uint8)
+        rows[:, :width * 3] = image.reshape(height, -1)
+        return store.types['sensor_msgs/msg/Image'](
+            _header(store, stamp_ns), height, width, encoding, 0, rows.shape[1], rows.ravel())
+    return make
+
+
+def compressed_message(image: np.ndarray, stamp_ns: int):
+    """sensor_msgs/CompressedImage, JPEG."""
+    def make(store):
+        data = cv2.imencode('.jpg', image)[1].ravel()
+        return store.types['sensor_msgs/msg/CompressedImage'](_header(store, stamp_ns), 'jpeg', data)
+    return make

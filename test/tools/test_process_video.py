@@ -1,0 +1,187 @@
+"""process_video as it is started by a person: arguments, exit codes, broken inputs, interruption and resumption."""
+
+import csv
+import fcntl
+import json
+import os
+import re
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'recordings'))
+from videos import clip_frames, cut, write_video
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0
+
+
+def start(*arguments, **kwargs):
+    command = [sys.executable, '-m', 'fer_ros.tools.process_video', *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def run(*arguments, **kwargs):
+    """Exit code, standard output, and the lines of standard error, which is no terminal: there is no progress bar."""
+    process = start(*arguments, **kwargs)
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err.splitlines()
+
+
+def run_on_terminal(*arguments):
+    """Exit code, standard output, and what a terminal of 120 columns would have got."""
+    terminal, its_end = os.openpty()
+    fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack('4H', 40, 120, 0, 0))
+    command = [sys.executable, '-m', 'fer_ros.tools.process_video', *map(str, arguments)]
+    shown = bytearray()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=its_end, text=True) as process:
+        os.close(its_end)
+        with suppress(OSError):  # what a terminal says when nobody is at its other end any more
+            while part := os.read(terminal, 4096):
+                shown += part
+        out = process.stdout.read()
+    os.close(terminal)
+    return process.returncode, out, shown.decode()
+
+
+def wait(condition, process):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, 'waited in vain'
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def rows(path):
+    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+
+
+@pytest.fixture(scope='module')
+def frames():
+    return clip_frames(6.0, 7.0)
+
+
+@pytest.fixture(scope='module')
+def long_video(tmp_path_factory, frames):
+    """Some minutes, as a slow machine sees it."""
+    return write_video(tmp_path_factory.mktemp('long') / 'long.mp4', frames * 60)
+
+
+def test_one_broken_input_does_not_stop_the_rest_and_progress_is_shown(tmp_path, frames):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    write_video(folder / 'b.mp4', frames)
+    write_video(folder / 'd.mp4', frames[:3])
+    (folder / 'a.mp4').write_text('not a video')
+    cut(write_video(folder / 'c.mp4', frames), 0.5)  # its index is at its end
+    code, out, shown = run_on_terminal(folder, '--output', tmp_path / 'out', '--jobs', 1)
+    assert code == 1
+    assert re.search(r'\d+%.*\d\d:\d\d<\d\d:\d\d, \d+ frames/s, b', shown)
+    assert '100%' in shown
+    err = shown.splitlines()
+    assert {p.name for p in (tmp_path / 'out').iterdir()} == {f'{n}.{s}' for n in 'bd' for s in ('csv', 'json', 'png')}
+    assert 'b: 1.0 s, 10 frames, 2 faces' in out
+    listed = err[err.index('2 of 4 inputs failed or are damaged:') + 1:]
+    assert [str(folder / n) in line for n, line in zip(('a.mp4', 'c.mp4'), listed, strict=True)] == [True, True]
+    # The second input of the same process begins anew.
+    assert {r['face_id'] for r in rows(tmp_path / 'out' / 'd.csv')} == {'f1', 'f2'}
+
+
+def test_sigint_keeps_the_rows_and_resume_goes_on(tmp_path, frames, long_video):
+    short, out = write_video(tmp_path / 'a.mp4', frames), tmp_path / 'out'
+    process = start(short, long_video, '--output', out, '--jobs', 1)
+    wait(lambda: len(rows(out / 'long.partial.csv')) > 5, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert '--resume' in err
+    assert 'Traceback' not in err
+    assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.png', 'long.partial.csv'}
+    partial = rows(out / 'long.partial.csv')
+    assert 5 < len(partial) < 1200
+    assert None not in partial[-1].values()
+    finished = (out / 'a.csv').stat().st_mtime_ns
+    code, text, _ = run(short, long_video, '--output', out, '--jobs', 1, '--resume', '--seconds', 2)
+    assert code == 0  # other settings: both are done anew
+    assert text.startswith('0 of 2')
+    assert (out / 'a.csv').stat().st_mtime_ns > finished
+    assert {p.name for p in out.iterdir()} == {f'{n}.{s}' for n in ('a', 'long') for s in ('csv', 'json', 'png')}
+    assert json.loads((out / 'long.json').read_text())['frames'] == 20
+    again = {p: p.stat().st_mtime_ns for p in out.iterdir()}
+    code, text, _ = run(short, long_video, '--output', out, '--jobs', 1, '--resume', '--seconds', 2)
+    assert code == 0
+    assert text.startswith('2 of 2 inputs were finished before')
+    assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == again
+
+
+def test_sigterm_ends_all_processes(tmp_path, long_video):
+    process = start(long_video, '--output', tmp_path / 'out')
+    wait(lambda: rows(tmp_path / 'out' / 'long.partial.csv'), process)
+    children = _children(process.pid)
+    assert children
+    process.terminate()
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    end = time.monotonic() + PATIENCE  # multiprocessing's own helper ends after its parent
+    while any(Path(f'/proc/{child}').exists() for child in children):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _children(pid):
+    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
+
+
+def test_a_process_that_dies_fails_one_input(tmp_path, frames, long_video):
+    out = tmp_path / 'out'
+    process = start(long_video, write_video(tmp_path / 'z.mp4', frames), '--output', out, '--jobs', 1)
+    wait(lambda: (out / 'long.partial.csv').exists(), process)
+    worker = next(c for c in _children(process.pid)
+                  if b'spawn_main' in Path(f'/proc/{c}/cmdline').read_bytes())
+    os.kill(worker, signal.SIGKILL)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert f'{long_video}: the process working on it died with signal 9' in err
+    assert (out / 'z.json').exists()
+    assert not (out / 'long.csv').exists()
+
+
+def test_full_disk_is_told_by_input_and_leaves_no_complete_output(tmp_path, frames):
+    """The kernel refuses to let a file grow further, as a full disk does."""
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    video = write_video(tmp_path / 'a.mp4', frames)
+    code, _, err = run(video, '--output', tmp_path / 'out', preexec_fn=limit)
+    assert code == 1
+    assert '1 of 1 inputs failed or are damaged:' in err
+    assert str(video) in err[-1]
+    assert 'File too large' in err[-1]
+    assert not [p for p in (tmp_path / 'out').iterdir() if '.partial' not in p.name]
+
+
+@pytest.mark.parametrize(('arguments', 'code', 'text'), [
+    (['missing.mp4'], 1, 'missing.mp4'),
+    (['{folder}'], 1, 'no recordings'),
+    (['{video}', '--output', '{file}/out'], 1, 'Not a directory'),
+    (['{video}', '--output', '{folder}/out', '--model', '{file}'], 1, '{file}'),
+    (['{video}', '--every', '0'], 2, '--every'),
+    (['{video}', '--max-faces', '65'], 2, '--max-faces'),
+])
+def test_mistakes_are_told_in_one_line(tmp_path, frames, arguments, code, text):
+    names = {'folder': tmp_path / 'empty', 'file': tmp_path / 'file', 'video': tmp_path / 'a.mp4'}
+    names['folder'].mkdir()
+    names['file'].write_text('')
+    write_video(names['video'], frames[:2])
+    result, _, err = run(*(a.format(**names) for a in arguments))
+    assert result == code
+    assert text.format(**names) in err[-1]
+    assert 'Traceback' not in '\n'.join(err)
+    assert len(err) == 1 or code == 2  # argparse shows the usage too
