@@ -54,7 +54,8 @@ def markdown(table: Sequence[Parameter]) -> str:
     """`table` as a Markdown table."""
     rows = ['| parameter | default | values | set | meaning |', '| --- | --- | --- | --- | --- |']
     for p in table:
-        rows.append(f'| `{p.name}` | `{_yaml_value(p.default)}` | {limits(p)} | {when(p)} | {p.description} |')
+        description = p.description.replace('<', '&lt;')
+        rows.append(f'| `{p.name}` | `{_yaml_value(p.default)}` | {limits(p)} | {when(p)} | {description} |')
     return '\n'.join(rows)
 
 
