@@ -25,6 +25,7 @@ _INK: Colour = (60, 60, 60)
 _FAINT: Colour = (150, 150, 150)
 _WHITE: Colour = (255, 255, 255)
 _SHIFT = 4  # cv2 takes coordinates in 1/16 pixel
+_TOLERANCE = 0.25  # pixels by which the smoothed line may differ from its samples
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
@@ -72,7 +73,7 @@ class ValencePlot:
         left, right = text_size('+1.0', size)[0] + round(2.2 * size), text_size('disgusted', size, bold=True)[0] + size
         top, bottom = round(1.9 * size), round(2.9 * size)
         self.area = Area(left, top, width - left - right, height - top - bottom)
-        self._line = max(2, round(size / 7))
+        self._line = max(2, round(size / 5))
         self._background: tuple[tuple, np.ndarray] | None = None
 
     def rolling(self, history: FacesHistory, now_ns: int, seconds: float) -> np.ndarray:
@@ -173,6 +174,8 @@ class ValencePlot:
                 # Thin strokes side by side look the same without antialiasing, which would take most of the time.
                 smooth = cv2.LINE_8 if dense and thickness == 1 else cv2.LINE_AA
                 for run in runs:
+                    if thickness > 1:  # fewer, longer strokes: thick ones cost the most
+                        run = cv2.approxPolyDP(run.astype(np.float32)[:, None], _TOLERANCE, False)[:, 0]
                     points = np.round(run * (1 << _SHIFT)).astype(np.int32)
                     if len(points) > 1:
                         cv2.polylines(inside, [points], False, colour, thickness, smooth, _SHIFT)
