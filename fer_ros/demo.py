@@ -81,13 +81,14 @@ class Processes:
 def environment() -> dict[str, str]:
     """For child processes: local only, a domain of its own, shared memory large enough for images.
 
-    What the user has set stays, but for the range of discovery: images do not leave the machine.
+    What the user has set stays, but for the range of discovery: images do not leave the machine. The range alone would
+    leave open ports on every network interface, which the profile closes.
     """
     result = dict(os.environ, ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
     # Domains up to 101 keep clear of the ports that Linux gives to programs.
     result.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
     if 'FASTRTPS_DEFAULT_PROFILES_FILE' not in result and 'FASTDDS_DEFAULT_PROFILES_FILE' not in result:
-        profile = str(shared_file('config/fastdds.xml'))
+        profile = str(shared_file('config/fastdds_local.xml'))
         result.update(FASTRTPS_DEFAULT_PROFILES_FILE=profile, FASTDDS_DEFAULT_PROFILES_FILE=profile)
     if (Path(sys.prefix) / 'share' / 'ament_index').is_dir():  # ROS 2 as wheels
         result.setdefault('AMENT_PREFIX_PATH', sys.prefix)

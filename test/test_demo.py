@@ -90,7 +90,7 @@ def test_what_the_user_has_set_stays_but_for_the_range_of_discovery(monkeypatch)
     chosen = demo.environment()
     assert chosen['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
     assert 0 < int(chosen['ROS_DOMAIN_ID']) <= 101
-    assert chosen['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(ROOT / 'config' / 'fastdds.xml')
+    assert chosen['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(ROOT / 'config' / 'fastdds_local.xml')
     monkeypatch.setenv('ROS_DOMAIN_ID', '7')
     monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/profile.xml')
     chosen = demo.environment()

@@ -100,3 +100,16 @@ def test_every_requirement_is_pinned():
 def test_parameter_file_fits_every_node_that_the_launch_file_starts():
     configured = yaml.safe_load((ROOT / 'config' / 'fer.yaml').read_text())
     assert set(configured) == {f'/**/{name}' for name in NODES}
+
+
+def test_local_profile_differs_from_the_other_only_in_where_it_listens():
+    def without_comments_and_whitelist(name):
+        root = ElementTree.parse(ROOT / 'config' / name).getroot()
+        for descriptor in root.iter('{http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles}transport_descriptor'):
+            for element in [e for e in descriptor if e.tag.endswith('interfaceWhiteList')]:
+                assert [address.text for address in element] == ['127.0.0.1']
+                descriptor.remove(element)
+        return ''.join(ElementTree.tostring(root, 'unicode').split())
+    local, other = (ROOT / 'config' / name for name in ('fastdds_local.xml', 'fastdds.xml'))
+    assert 'interfaceWhiteList' in local.read_text() and 'interfaceWhiteList' not in other.read_text()
+    assert without_comments_and_whitelist(local.name) == without_comments_and_whitelist(other.name)

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import os
 import pickle
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -279,3 +281,19 @@ def test_parameter_that_cannot_be_used_ends_the_program_with_one_line(argument, 
 
 def test_parameter_file_that_is_not_there():
     assert '/no/such/file.yaml' in failure('--params-file', '/no/such/file.yaml')
+
+
+@pytest.mark.skipif(not Path('/proc/net/udp').exists(), reason='reads /proc')
+def test_nothing_outside_the_machine_can_connect(session):
+    """Ports that DDS listens on are known from the domain; others are of sockets that only send."""
+    inodes = {os.readlink(link)[8:-1] for link in Path(f'/proc/{session.program.process.pid}/fd').iterdir()
+              if os.readlink(link).startswith('socket:')}
+    first = 7400 + 250 * int(os.environ['ROS_DOMAIN_ID'])
+    listening = set()
+    for table in ('udp', 'udp6', 'tcp', 'tcp6'):
+        for line in Path(f'/proc/net/{table}').read_text().splitlines()[1:]:
+            fields = line.split()
+            address, port = fields[1].split(':')
+            if fields[9] in inodes and (table.startswith('tcp') or first <= int(port, 16) < first + 250):
+                listening.add(address)
+    assert listening == {'0100007F'}, '127.0.0.1, as the kernel writes it'
