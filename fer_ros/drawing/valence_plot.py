@@ -73,7 +73,7 @@ class ValencePlot:
         left, right = text_size('+1.0', size)[0] + round(2.2 * size), text_size('disgusted', size, bold=True)[0] + size
         top, bottom = round(1.9 * size), round(2.9 * size)
         self.area = Area(left, top, width - left - right, height - top - bottom)
-        self._line = max(2, round(size / 5))
+        self._line = max(2, round(size / 7))
         self._background: tuple[tuple, np.ndarray] | None = None
 
     def rolling(self, history: FacesHistory, now_ns: int, seconds: float) -> np.ndarray:
@@ -171,17 +171,19 @@ class ValencePlot:
                 y = (_TOP - samples[name]) / (2 * _TOP) * area.height
                 colour = _pale(colour_of[s.face_id], strength)
                 runs, dense = _runs(x, y, samples, gap_ns)
-                # Thin strokes side by side look the same without antialiasing, which would take most of the time.
-                smooth = cv2.LINE_8 if dense and thickness == 1 else cv2.LINE_AA
                 for run in runs:
                     if thickness > 1:  # fewer, longer strokes: thick ones cost the most
+                        run = _in_line(run) if dense else run
                         run = cv2.approxPolyDP(run.astype(np.float32)[:, None], _TOLERANCE, False)[:, 0]
                     points = np.round(run * (1 << _SHIFT)).astype(np.int32)
-                    if len(points) > 1:
-                        cv2.polylines(inside, [points], False, colour, thickness, smooth, _SHIFT)
-                    else:  # one frame between two gaps
+                    if len(points) == 1:  # one frame between two gaps
                         radius = max(thickness, 2) << (_SHIFT - 1)
                         cv2.circle(inside, points[0].tolist(), radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+                    elif dense and thickness == 1:  # strokes side by side are an area
+                        outline = np.concatenate([points[0::2], points[1::2][::-1]])
+                        cv2.fillPoly(inside, [outline], colour, cv2.LINE_8, _SHIFT)
+                    else:
+                        cv2.polylines(inside, [points], False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
     def _draw_tips(self, picture: np.ndarray, series: list[FaceSeries], colour_of: dict[str, Colour]) -> None:
         """Emotion names right of the lines' ends, moved apart where they would cover each other."""
@@ -241,8 +243,8 @@ def _gap(stamps: np.ndarray) -> int:
 def _runs(x: np.ndarray, y: np.ndarray, samples: np.ndarray, gap_ns: int) -> tuple[list[np.ndarray], bool]:
     """The line through (x, y) in pixels, cut at gaps: float arrays (N, 2); and whether it was thinned out.
 
-    Gaps too narrow to be seen do not cut, and of several samples in one column the lowest and the highest are kept, so
-    that a run has at most two points a column however long the history.
+    Gaps too narrow to be seen do not cut. Where there are many samples in a column the lowest and the highest are kept,
+    in this order, so that a run has two points a column however long the history.
     """
     broken = (np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > gap_ns)
     broken = np.flatnonzero(broken & (np.diff(x) > 1.5)) + 1
@@ -255,10 +257,18 @@ def _runs(x: np.ndarray, y: np.ndarray, samples: np.ndarray, gap_ns: int) -> tup
         starts = np.flatnonzero(new)
         low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
         middle = (x[starts] + x[np.append(starts[1:], len(x)) - 1]) / 2
-        falls = y[starts] > (low + high) / 2
-        points = np.stack([np.repeat(middle, 2), np.where(falls, [high, low], [low, high]).T.ravel()], axis=1)
+        points = np.stack([np.repeat(middle, 2), np.stack([low, high], axis=1).ravel()], axis=1)
         broken = 2 * np.searchsorted(starts, broken)
     return np.split(points, broken), dense
+
+
+def _in_line(run: np.ndarray) -> np.ndarray:
+    """Pairs of lowest and highest in the order in which a line passes them: a rising one the other way round."""
+    pairs = run.reshape(-1, 2, 2).copy()
+    rises = np.diff(pairs[:, :, 1].mean(axis=1), append=pairs[-1, :, 1].mean()) < 0
+    pairs[rises] = pairs[rises, ::-1]
+    pairs[:, :, 0] += -0.25, 0.25  # a slope, where one above the other would be stairs
+    return pairs.reshape(-1, 2)
 
 
 def _ticks(span: float, most: float) -> np.ndarray:

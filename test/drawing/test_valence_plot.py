@@ -127,8 +127,8 @@ def test_raw_line_is_thin_pale_and_under_the_smoothed_one():
     pale = 255 + 0.45 * (full - 255)
     column = plot.area.x(5, 10) + 3
     assert rows_of(picture, column, full).mean() == pytest.approx(plot.area.y(0.2), abs=2)
-    assert rows_of(picture, column, pale, 60).mean() == pytest.approx(plot.area.y(-0.6), abs=2)
-    assert len(rows_of(picture, column, pale, 60)) < len(rows_of(picture, column, full, 60))
+    assert rows_of(picture, column, pale, 30).mean() == pytest.approx(plot.area.y(-0.6), abs=2)
+    assert len(rows_of(picture, column, pale, 30)) < len(rows_of(picture, column, full, 100))
     crossing = history_of(lambda t: [face('fa', 0.2, raw=0.2)])
     assert len(rows_of(plot.rolling(crossing, now(crossing), 10), column, full)) > 0
 
