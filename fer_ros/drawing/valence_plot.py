@@ -164,13 +164,14 @@ class ValencePlot:
         area = self.area
         inside = picture[area.top:area.top + area.height, area.left:area.left + area.width]
         scale = area.width / (end_ns - begin_ns)
+        shapes = []
+        for s in series:
+            samples = s.samples[max(0, int(np.searchsorted(s.samples['stamp_ns'], begin_ns)) - 1):]
+            shapes.append(_Shape(samples, begin_ns, scale, gap_ns))
         for name, thickness, strength in (('raw_valence', 1, 0.45), ('valence', self._line, 1.0)):
-            for s in series:
-                samples = s.samples[max(0, int(np.searchsorted(s.samples['stamp_ns'], begin_ns)) - 1):]
-                x = (samples['stamp_ns'] - begin_ns) * scale
-                y = (_TOP - samples[name]) / (2 * _TOP) * area.height
-                colour = _pale(colour_of[s.face_id], strength)
-                runs, dense = _runs(x, y, samples, gap_ns)
+            for s, shape in zip(series, shapes, strict=True):
+                colour, dense = _pale(colour_of[s.face_id], strength), shape.dense
+                runs = shape.runs((_TOP - shape.samples[name]) / (2 * _TOP) * area.height)
                 for run in runs:
                     if thickness > 1:  # fewer, longer strokes: thick ones cost the most
                         run = _in_line(run) if dense else run
@@ -240,26 +241,33 @@ def _gap(stamps: np.ndarray) -> int:
     return round(max(SILENCE * 1e9, 4 * usual))
 
 
-def _runs(x: np.ndarray, y: np.ndarray, samples: np.ndarray, gap_ns: int) -> tuple[list[np.ndarray], bool]:
-    """The line through (x, y) in pixels, cut at gaps: float arrays (N, 2); and whether it was thinned out.
+class _Shape:
+    """What the raw and the smoothed line of a face have in common: where their points lie and where they are cut.
 
-    Gaps too narrow to be seen do not cut. Where there are many samples in a column the lowest and the highest are kept,
-    in this order, so that a run has two points a column however long the history.
+    Gaps too narrow to be seen do not cut. Where there are many samples in a column (`dense`) the lowest and the highest
+    are kept, in this order, so that a line has two points a column however long the history.
     """
-    broken = (np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > gap_ns)
-    broken = np.flatnonzero(broken & (np.diff(x) > 1.5)) + 1
-    points = np.stack([x, y], axis=1)
-    dense = len(x) > 1 and len(x) > 2 * (x[-1] - x[0] + 1)
-    if dense:
-        column = np.floor(x)
-        new = np.diff(column, prepend=column[0] - 1) != 0
-        new[broken] = True
-        starts = np.flatnonzero(new)
-        low, high = np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
-        middle = (x[starts] + x[np.append(starts[1:], len(x)) - 1]) / 2
-        points = np.stack([np.repeat(middle, 2), np.stack([low, high], axis=1).ravel()], axis=1)
-        broken = 2 * np.searchsorted(starts, broken)
-    return np.split(points, broken), dense
+
+    def __init__(self, samples: np.ndarray, begin_ns: int, scale: float, gap_ns: int) -> None:
+        self.samples = samples
+        stamps = np.ascontiguousarray(samples['stamp_ns'])
+        self._x = x = (stamps - begin_ns) * scale
+        broken = (np.diff(samples['frame']) > 1) | (np.diff(stamps) > gap_ns)
+        self._broken = np.flatnonzero(broken & (np.diff(x) > 1.5)) + 1
+        self.dense = len(x) > 1 and len(x) > 2 * (x[-1] - x[0] + 1)
+        if self.dense:
+            column = np.floor(x)
+            new = np.diff(column, prepend=column[0] - 1) != 0
+            new[self._broken] = True
+            self._starts = starts = np.flatnonzero(new)
+            self._x = np.repeat((x[starts] + x[np.append(starts[1:], len(x)) - 1]) / 2, 2)
+            self._broken = 2 * np.searchsorted(starts, self._broken)
+
+    def runs(self, y: np.ndarray) -> list[np.ndarray]:
+        """The line through the samples' `y` in pixels, cut at gaps: float arrays (N, 2)."""
+        if self.dense:
+            y = np.stack([np.minimum.reduceat(y, self._starts), np.maximum.reduceat(y, self._starts)], axis=1).ravel()
+        return np.split(np.stack([self._x, y], axis=1), self._broken)
 
 
 def _in_line(run: np.ndarray) -> np.ndarray:
