@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Float32, Header, String
 
 from fer_ros.drawing.annotate import annotate
+from fer_ros.drawing.colours import FaceColours
 from fer_ros.faces import FacesFrame, encode
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
@@ -78,12 +79,13 @@ class AnnotatedOutput:
     def __init__(self, node: LifecycleNode, enabled: bool = True):
         self.enabled = enabled
         self._node = node
+        self._colours = FaceColours()
         self._publisher = node.create_lifecycle_publisher(Image, '~/annotated', qos.image(reliable=True),
                                                           qos_overriding_options=qos.overridable())
 
     def publish(self, result: Result) -> None:
         if self.enabled and self._publisher.get_subscription_count():
-            self._publisher.publish(to_message(annotate(result.image, result.frame), result.header))
+            self._publisher.publish(to_message(annotate(result.image, result.frame, self._colours), result.header))
 
     def close(self) -> None:
         self._node.destroy_lifecycle_publisher(self._publisher)

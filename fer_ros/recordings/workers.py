@@ -151,7 +151,7 @@ def _work(connection: Connection, folder: Path, settings: Settings) -> None:
         while True:
             try:
                 item = connection.recv()
-            except EOFError:
+            except (EOFError, OSError):  # the program has ended
                 return
             if item is None:
                 return
@@ -175,4 +175,5 @@ def _work_on(item: Input, connection: Connection, folder: Path, settings: Settin
     except (InputError, OSError) as error:
         text = ' '.join(str(error).split())
         answer = ('error', text if item.source in text else f'{item.source}: {text}')
-    connection.send(answer)
+    with suppress(OSError):  # the program has been killed
+        connection.send(answer)
