@@ -27,7 +27,7 @@ setup(
         f'fer_node = {PACKAGE}.nodes.fer_node:main',
         f'video_source = {PACKAGE}.nodes.video_source:main',
         f'valence_plot = {PACKAGE}.nodes.valence_plot:main',
-        f'dashboard = {PACKAGE}.nodes.dashboard:main',
+        f'live_table = {PACKAGE}.nodes.live_table:main',
         f'process_video = {PACKAGE}.tools.process_video:main',
         f'train = {PACKAGE}.msfernet.train:main',
         f'evaluate = {PACKAGE}.msfernet.evaluate:main',

@@ -1,4 +1,4 @@
-"""The whole thing on a machine without ROS: source, fer_node, plot and dashboard as processes over DDS.
+"""The whole thing on a machine without ROS: source, fer_node, plot and live table as processes over DDS.
 
     python -m fer_ros.demo --video 0 --seconds 20 --output demo_output
 """
@@ -123,9 +123,9 @@ def run(video: str, seconds: float, output: Path) -> list[Path]:
         processes.start('video_source', '--ros-args', *_parameter('video', video))
         processes.start('valence_plot', '--ros-args', '-p', f'output_dir:={plots}', '-p',
                         f'seconds:={min(max(seconds, 1.0), 3600.0):.1f}')
-        processes.start('dashboard', '--ros-args', '-p', f'seconds:={seconds:.1f}', '-p',
+        processes.start('live_table', '--ros-args', '-p', f'seconds:={seconds:.1f}', '-p',
                         f'video:={wanted[".mp4"]}', to_terminal=True)
-        processes.wait_for('dashboard', START + seconds)
+        processes.wait_for('live_table', START + seconds)
     finally:
         processes.end()
         for path in set(plots.glob('*')) - before:

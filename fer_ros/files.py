@@ -27,6 +27,14 @@ def completed(path: Path) -> Iterator[Path]:
         raise
 
 
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write `data` so that `path` is at every moment either absent, the old or the new file; make its folders."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with completed(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_picture(path: Path, image: np.ndarray) -> None:
     """Write `image`, uint8 BGR, in the format that the suffix names. Raises OSError."""
     # cv2.imwrite tells no reason when it fails.

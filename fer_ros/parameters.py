@@ -155,7 +155,7 @@ VALENCE_PLOT = (
               'the current folder.'),
 )
 
-DASHBOARD = (
+LIVE_TABLE = (
     Parameter('rate', 4.0, 'Updates of the table per second.', 'Hz', (0.1, 30.0), read_only=True),
     Parameter('seconds', 0.0, 'End this long after the first frame; 0: go on.', 's', (0.0, 86400.0), read_only=True),
     Parameter('video', '', 'Record fer/annotated to this .mp4 file; empty: do not record.', read_only=True),
@@ -163,7 +163,7 @@ DASHBOARD = (
               (1.0, 120.0), read_only=True),
 )
 
-NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'dashboard': DASHBOARD}
+NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'live_table': LIVE_TABLE}
 """Parameters by default node name."""
 
 

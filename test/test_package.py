@@ -15,7 +15,7 @@ from fer_ros.parameters import NODES
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PROGRAMS = {'fer_node', 'video_source', 'valence_plot', 'dashboard', 'process_video', 'train', 'evaluate'}
+PROGRAMS = {'fer_node', 'video_source', 'valence_plot', 'live_table', 'process_video', 'train', 'evaluate'}
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +61,7 @@ def test_everything_is_installed_where_ros_looks_for_it(workspace):
 @pytest.mark.parametrize(('program', 'arguments', 'told'), [
     ('fer_node', ('-p', 'model:=/no/such/file'), 'no weights file at /no/such/file'),
     ('video_source', ('-p', 'video:=/no/such/file'), 'no video at /no/such/file'),
-    ('dashboard', ('-p', 'rate:=0.0'), 'rate must be 0.1 to 30 Hz')])
+    ('live_table', ('-p', 'rate:=0.0'), 'rate must be 0.1 to 30 Hz')])
 def test_installed_programs_run_from_the_install_folder(workspace, program, arguments, told):
     command = f'. install/setup.sh && exec install/fer_ros/lib/fer_ros/{program} --ros-args {" ".join(arguments)}'
     assert told in run(workspace, 'sh', '-c', command, code=1)

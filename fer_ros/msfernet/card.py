@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_ros.emotions import EMOTIONS, GROUPS
+from fer_ros.files import write_file
 from fer_ros.msfernet.command import Parser, run
 from fer_ros.msfernet.evaluate import table
-from fer_ros.msfernet.weights import write_file
 
 
 def fill(text: str, name: str, content: str) -> str:

@@ -21,11 +21,12 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS, group_scores
+from fer_ros.files import write_file
 from fer_ros.msfernet import data, pictures
 from fer_ros.msfernet.command import Parser, device_named, run
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
 from fer_ros.msfernet.preprocessing import network_input
-from fer_ros.msfernet.weights import Model, load_model, write_file
+from fer_ros.msfernet.weights import Model, load_model
 
 ECE_BINS = 15
 _BATCH = 64

@@ -22,9 +22,10 @@ from pathlib import Path
 import torch
 
 from fer_ros.emotions import EMOTIONS
+from fer_ros.files import write_file
 from fer_ros.msfernet.command import Parser, run
 from fer_ros.msfernet.network import INPUT_SIZE
-from fer_ros.msfernet.weights import Model, load_model, write_file
+from fer_ros.msfernet.weights import Model, load_model
 
 OPSET = 17
 TOLERANCE = 1e-4

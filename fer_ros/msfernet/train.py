@@ -26,7 +26,7 @@ from fer_ros.msfernet.command import Parser, device_named, run
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
 from fer_ros.msfernet.preprocessing import network_input
-from fer_ros.msfernet.weights import Model, WeightsError, read_tensors, save_model, write_tensors
+from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tensors, save_model, write_tensors
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,20 @@ class Trainer:
         out: folder for checkpoint, weights, metrics and curves; made by `run`.
         device: where to train.
         compile_network: compile it first; the same result but for rounding.
+        before: facts of the training that `network` comes from, if it does; kept in the weights file.
 
     Raises:
         ValueError: there are fewer training faces than a batch holds.
     """
 
     def __init__(self, network: MSFERNet, train: data.FaceSet, validation: data.FaceSet, recipe: Recipe, out: Path, *,
-                 device: str | torch.device = 'cpu', compile_network: bool = False):
+                 device: str | torch.device = 'cpu', compile_network: bool = False, before: dict | None = None):
         if len(train) < recipe.batch_size:
             raise ValueError(f'{len(train)} training faces do not fill one batch of {recipe.batch_size}: '
                              'lower --batch-size or add data')
         self.recipe = recipe
         self.out = out
+        self.before = before
         self.device = torch.device(device)
         torch.manual_seed(recipe.seed)
         self.network = network.to(self.device, memory_format=torch.channels_last)
@@ -215,6 +217,8 @@ class Trainer:
     def _save(self, metrics: dict) -> None:
         accuracy = metrics['validation_accuracy']
         facts = {'epochs': self.epoch, 'recipe': asdict(self.recipe), 'validation_accuracy': accuracy}
+        if self.before:
+            facts['before'] = self.before
         names = ['last']
         if accuracy > self.best:
             self.best = accuracy
@@ -325,6 +329,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--train-split', default='train')
     parser.add_argument('--validation-split', default='validation')
     parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in --out')
+    parser.add_argument('--weights', type=Path, help='start from this .safetensors file, with its architecture, '
+                                                     'instead of at random; the schedule starts anew')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores')
     parser.add_argument('--compile', action='store_true',
@@ -360,9 +366,12 @@ def _train(options: argparse.Namespace) -> None:
     if options.limit:
         train = data.subset(train, options.limit)
     torch.manual_seed(recipe.seed)
-    network = MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention)
-    trainer = Trainer(network, train, validation, recipe, options.out,
-                      device=device, compile_network=options.compile)
+    if options.weights:
+        start = load_model(options.weights)
+    else:
+        start = Model(MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention))
+    trainer = Trainer(start.network, train, validation, recipe, options.out,
+                      device=device, compile_network=options.compile, before=start.training)
     if options.resume:
         trainer.resume()
     elif trainer.checkpoint.exists():

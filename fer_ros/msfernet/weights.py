@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fer_ros.emotions import EMOTIONS
+from fer_ros.files import write_file
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
 from fer_ros.msfernet.preprocessing import MEAN, STD
 
@@ -80,24 +79,6 @@ def load_model(path: str | Path) -> Model:
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file in one step."""
     write_file(path, save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata))
-
-
-def write_file(path: str | Path, data: bytes) -> None:
-    """Write `data` so that `path` is at every moment either absent, the old or the new file.
-
-    Folders on the way are made.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -194,6 +194,18 @@ def test_the_command_trains_and_resumes(dataset, tmp_path, capsys):
     assert load_model(tmp_path / 'run' / 'last.safetensors').training['epochs'] == 2
 
 
+def test_training_starts_from_weights_of_before(dataset, tmp_path):
+    arguments = ['--data', dataset, '--batch-size', '4', '--device', 'cpu', '--epochs', '1']
+    assert main([*arguments, '--out', str(tmp_path / 'first'), '--seed', '3']) == 0
+    first = tmp_path / 'first' / 'last.safetensors'
+    # At a rate of 0 only the running statistics of the normalisation move.
+    assert main([*arguments, '--out', str(tmp_path / 'second'), '--weights', str(first), '--learning-rate', '0']) == 0
+    before, after = load_model(first), load_model(tmp_path / 'second' / 'last.safetensors')
+    assert after.training['before'] == before.training
+    for old, new in zip(before.network.parameters(), after.network.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=1e-6, atol=1e-7)
+
+
 def test_a_mistake_is_one_line_and_a_non_zero_exit(tmp_path):
     done = subprocess.run([sys.executable, '-m', 'fer_ros.msfernet.train', '--data', str(tmp_path / 'none'),
                            '--out', str(tmp_path / 'run')], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""The node `dashboard`: a live table of the faces in the terminal, and a recording of the annotated images if wanted.
+"""The node `live_table`: a live table of the faces in the terminal, and a recording of the annotated images if wanted.
 
 It reads the node `fer`'s ``~/faces`` and, for the recording, ``~/annotated``.
 """
@@ -18,7 +18,7 @@ from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import ConversionError, to_bgr
 from fer_ros.nodes.parameters import declare
 from fer_ros.nodes.running import Stop, run
-from fer_ros.parameters import DASHBOARD
+from fer_ros.parameters import LIVE_TABLE
 from fer_ros.recording import VideoRecorder
 
 PERIOD = 2.0
@@ -69,7 +69,7 @@ def _row(face: FaceEmotion, primary: bool) -> str:
             f'{face.valence:>+9.2f}  {left:>{BAR}}│{right:<{BAR}}')
 
 
-class DashboardNode(Node):
+class LiveTableNode(Node):
     """See the module.
 
     Raises:
@@ -77,8 +77,8 @@ class DashboardNode(Node):
     """
 
     def __init__(self, **kwargs):
-        super().__init__('dashboard', **kwargs)
-        self._settings = declare(self, DASHBOARD)
+        super().__init__('live_table', **kwargs)
+        self._settings = declare(self, LIVE_TABLE)
         self._table = Table()
         self._first: float | None = None
         self._drawn = 0
@@ -136,7 +136,7 @@ class DashboardNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
-    return run('dashboard', DashboardNode, args)
+    return run('live_table', LiveTableNode, args)
 
 
 if __name__ == '__main__':
