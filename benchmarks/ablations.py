@@ -22,13 +22,14 @@ import torch
 from scipy.special import softmax
 from tqdm import tqdm
 
+from fer_ros.files import write_file
 from fer_ros.msfernet import data
 from fer_ros.msfernet.card import fill
 from fer_ros.msfernet.command import Parser, run
 from fer_ros.msfernet.evaluate import predict_logits, score
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
 from fer_ros.msfernet.train import Recipe, Trainer
-from fer_ros.msfernet.weights import load_model, write_file
+from fer_ros.msfernet.weights import load_model
 
 FULL_SIZE_FROM = 0.75
 """Share of a run after which smaller training faces give way to full ones."""

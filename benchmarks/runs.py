@@ -11,11 +11,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from fer_ros.files import write_file
 from fer_ros.msfernet.card import fill, setting
 from fer_ros.msfernet.command import Parser, run
 from fer_ros.msfernet.network import MSFERNet
 from fer_ros.msfernet.train import Recipe
-from fer_ros.msfernet.weights import load_model, write_file
+from fer_ros.msfernet.weights import load_model
 
 
 def row(folder: Path) -> list[str]:
