@@ -12,6 +12,7 @@ setup(
     maintainer_email='maintainers@users.noreply.r-seed-167b7012.example',
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={f'{PACKAGE}.web': ['*.js', '*.css']},
     # What is needed to run stands in package.xml (ROS) and requirements/ (no ROS).
     install_requires=['setuptools'],
     python_requires='>=3.10',
@@ -28,6 +29,7 @@ setup(
         f'video_source = {PACKAGE}.nodes.video_source:main',
         f'valence_plot = {PACKAGE}.nodes.valence_plot:main',
         f'live_table = {PACKAGE}.nodes.live_table:main',
+        f'dashboard = {PACKAGE}.nodes.dashboard:main',
         f'process_video = {PACKAGE}.tools.process_video:main',
         f'train = {PACKAGE}.msfernet.train:main',
         f'evaluate = {PACKAGE}.msfernet.evaluate:main',

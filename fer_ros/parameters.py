@@ -163,7 +163,29 @@ LIVE_TABLE = (
               (1.0, 120.0), read_only=True),
 )
 
-NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'live_table': LIVE_TABLE}
+DASHBOARD = (
+    Parameter('host', '127.0.0.1', 'Address that the page is served at. Any that other machines reach needs an '
+              'access_token.', read_only=True),
+    Parameter('port', 8080, 'Port of the page; 0: any free one, which the log names.', range=(0, 65535),
+              read_only=True),
+    Parameter('access_token', '', 'Secret of at least 12 characters that opens the page; empty: that of the '
+              'environment variable FER_ROS_ACCESS_TOKEN, which unlike a parameter cannot be read over ROS, or none.',
+              read_only=True),
+    Parameter('allowed_hosts', '', 'Further names, separated by blanks, under which browsers reach the page.',
+              read_only=True),
+    Parameter('seconds', 60.0, 'Length of the live time axis.', 's', (5.0, 600.0), read_only=True),
+    Parameter('image_rate', 15.0, 'Live pictures per second at most.', 'Hz', (0.5, 60.0), read_only=True),
+    Parameter('image_width', 960, 'Live pictures are made no wider than this.', 'px', (160, 3840), read_only=True),
+    Parameter('image_quality', 75, 'JPEG quality of live pictures.', range=(10, 95), read_only=True),
+    Parameter('record_megabytes', 64, 'A recording ends at this size; an hour of one face at 30 frames per second has '
+              '15 MB.', 'MB', (1, 1024), read_only=True),
+    Parameter('upload_megabytes', 200, 'Largest video file that is taken.', 'MB', (1, 10000), read_only=True),
+    Parameter('upload_seconds', 600.0, 'Longest video that is taken.', 's', (1.0, 36000.0), read_only=True),
+    Parameter('upload_count', 4, 'At most this many videos are kept at a time.', range=(1, 100), read_only=True),
+)
+
+NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'live_table': LIVE_TABLE,
+         'dashboard': DASHBOARD}
 """Parameters by default node name."""
 
 

@@ -15,7 +15,7 @@ from fer_ros.parameters import NODES
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PROGRAMS = {'fer_node', 'video_source', 'valence_plot', 'live_table', 'process_video', 'train', 'evaluate'}
+PROGRAMS = {'fer_node', 'video_source', 'valence_plot', 'live_table', 'dashboard', 'process_video', 'train', 'evaluate'}
 
 
 @pytest.fixture(scope='module')

@@ -41,10 +41,10 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except Stop as stop:
-        return _fail(name, stop) if str(stop) else 0
+        return fail(name, stop) if str(stop) else 0
     except RCLError as error:
         # A shutdown from elsewhere invalidates the context under whatever is being done.
-        return 0 if node is not None and not rclpy.ok() else _fail(name, error)
+        return 0 if node is not None and not rclpy.ok() else fail(name, error)
     finally:
         for number in SIGNALS:  # ros2 launch and the terminal both send one
             signal.signal(number, signal.SIG_IGN)
@@ -55,6 +55,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     return 0
 
 
-def _fail(name: str, error: Exception) -> int:
+def fail(name: str, error: Exception) -> int:
+    """Log the first line of `error` as the reason why the program `name` ends; returns its exit code."""
     get_logger(name).fatal(str(error).splitlines()[0])
     return 1

@@ -1,0 +1,63 @@
+"""A real browser: the system's Chromium, without a display."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'nodes'))
+
+PATIENCE_MS = 60_000
+NAMES = ('chromium', 'chromium-browser', 'google-chrome')
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    """The browser, started once; a test opens contexts in it."""
+    sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip(f'no browser: none of {", ".join(NAMES)} is installed')
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=program, args=[
+                *(['--no-sandbox'] if os.geteuid() == 0 else []), '--disable-gpu', '--disable-dev-shm-usage'])
+        except sync_api.Error as error:  # Ubuntu's is a stub that asks for a snap
+            pytest.skip(f'{program} does not start: {error.message.splitlines()[0]}')
+        yield browser
+        browser.close()
+
+
+class Watched:
+    """A browser context whose pages' errors and requests are kept."""
+
+    def __init__(self, context) -> None:
+        self.context = context
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        context.set_default_timeout(PATIENCE_MS)
+        context.on('console', lambda message: self.errors.append(message.text) if message.type == 'error' else None)
+        context.on('weberror', lambda error: self.errors.append(str(error.error)))
+        context.on('request', lambda request: self.requests.append(request.url))
+
+    def open(self, url: str):
+        """A new page at `url`, built up and connected."""
+        page = self.context.new_page()
+        page.goto(url)
+        page.wait_for_function('window.socket?.connected')
+        return page
+
+
+@pytest.fixture
+def watch(chromium):
+    """Opens contexts, for example ``watch(viewport={'width': 390, 'height': 844})``: each is a browser of its own."""
+    contexts = []
+
+    def opened(**options) -> Watched:
+        contexts.append(chromium.new_context(**options))
+        return Watched(contexts[-1])
+    yield opened
+    for context in contexts:
+        context.close()
