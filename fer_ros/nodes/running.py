@@ -10,6 +10,8 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from fer_ros.shared_memory import remove_orphans
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAKE_UP = 0.2
 """Seconds after which a signal is seen at the latest: waiting for messages does not return to Python."""
@@ -28,6 +30,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
     """
     node = None
+    remove_orphans()
     try:
         # rclpy's own handlers end all communication before the node could say that it ends.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
