@@ -90,6 +90,9 @@ FER_NODE = (
               at_configure=True),
     Parameter('device', 'auto', 'Where the network runs: auto, cpu, cuda or cuda:N. auto falls back to the CPU with a '
               'log line; cuda without a GPU is an error.', at_configure=True),
+    Parameter('runtime', 'auto', 'What runs the network: auto takes ONNX Runtime on a CPU where it is installed, and '
+              'torch elsewhere; onnxruntime runs on the CPU only.', choices=('auto', 'torch', 'onnxruntime'),
+              at_configure=True),
     Parameter('threads', 1, 'CPU threads of the network.', range=(1, 64), at_configure=True),
     Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), full range (about '
               '5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'), at_configure=True),

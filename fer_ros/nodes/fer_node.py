@@ -90,6 +90,8 @@ class FerNode(LifecycleNode):
                 self.get_logger().error(f'not configured: {error}')
             return TransitionCallbackReturn.FAILURE
         self.failure = ''
+        recognizer = self._pipeline.recognizer
+        self.get_logger().info(f'{recognizer.model_name} runs in {recognizer.runtime} on {recognizer.device}')
         self._create_outputs()
         return super().on_configure(state)
 
@@ -268,7 +270,8 @@ class FerNode(LifecycleNode):
                                    for field in dataclasses.fields(Thresholds)})
         report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate)
         return dataclasses.replace(report, values={
-            'state': 'active', 'device': pipeline.recognizer.device, 'model': pipeline.recognizer.model_name,
+            'state': 'active', 'device': pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
+            'model': pipeline.recognizer.model_name,
             'calibrated faces': ' '.join(pipeline.reader.calibration.calibrated), **report.values})
 
     @property

@@ -29,8 +29,8 @@ class CropPipeline:
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads),
-                                 settings.half_life)
+        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads,
+                                                   settings.runtime), settings.half_life)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
         self.primary: str | None = None
         self.timings: dict[str, float] = {}

@@ -24,6 +24,7 @@ class PipelineSettings:
 
     model: str | Path = _DEFAULTS['model']
     device: str = _DEFAULTS['device']
+    runtime: str = _DEFAULTS['runtime']
     threads: int = _DEFAULTS['threads']
     detector: str = _DEFAULTS['detector']
     detector_model: str | Path = _DEFAULTS['detector_model']
@@ -37,7 +38,7 @@ class PipelineSettings:
     """Ids f1, f2, … in order of appearance, for tests and recordings to compare."""
 
 
-STRUCTURAL = ('model', 'device', 'threads', 'detector', 'detector_model', 'deterministic_ids')
+STRUCTURAL = ('model', 'device', 'runtime', 'threads', 'detector', 'detector_model', 'deterministic_ids')
 """Settings that need a new pipeline; the others may be changed at any time."""
 
 
@@ -57,8 +58,8 @@ class FacePipeline:
     def __init__(self, settings: PipelineSettings | None = None):
         settings = settings or PipelineSettings()
         _check(settings)
-        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads),
-                                 settings.half_life)
+        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads,
+                                                   settings.runtime), settings.half_life)
         self._detector = create_detector(settings.detector, model=settings.detector_model,
                                          confidence=settings.detection_confidence)
         self._framing = FRAMING[settings.detector]

@@ -32,6 +32,7 @@ class Settings:
     annotated: bool = False
     model: str = ''
     device: str = 'auto'
+    runtime: str = 'auto'
     detector: str = 'short'
 
 

@@ -142,8 +142,8 @@ def _work(connection: Connection, folder: Path, settings: Settings) -> None:
     from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
     try:
         pipeline = FacePipeline(PipelineSettings(
-            model=settings.model, device=settings.device, detector=settings.detector,
-            max_faces=settings.max_faces))
+            model=settings.model, device=settings.device, runtime=settings.runtime,
+            detector=settings.detector, max_faces=settings.max_faces))
     except (PipelineError, WeightsError, FileNotFoundError, ValueError) as error:
         connection.send(('cannot work', ' '.join(str(error).split())))
         return

@@ -31,7 +31,7 @@ def main(args: Sequence[str] | None = None) -> int:
     folder = options.output.expanduser()
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
                         seconds=options.seconds, annotated=options.annotated, model=options.model,
-                        device=options.device, detector=options.detector)
+                        device=options.device, runtime=options.runtime, detector=options.detector)
     try:
         items = find_inputs(options.inputs, leave_out=folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -158,6 +158,8 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
                         help='leave out inputs that were finished with the same settings')
     parser.add_argument('--model', default='', help=_PARAMETERS['model'].description)
     parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_PARAMETERS['device'].description)
+    runtime = _PARAMETERS['runtime']
+    parser.add_argument('--runtime', default=runtime.default, choices=runtime.choices, help=runtime.description)
     detector = _PARAMETERS['detector']
     parser.add_argument('--detector', default=detector.default, choices=[c for c in detector.choices if c != 'yunet'],
                         help='faces within about 2 m (short) or 5 m (full) of the camera')

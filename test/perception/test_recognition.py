@@ -8,15 +8,21 @@ import torch
 from fer_ros.clip import portraits
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import load_model
-from fer_ros.perception import recognition
+from fer_ros.perception import onnx_runtime, recognition
 from fer_ros.perception.cropping import FRAMING, crop_faces
 from fer_ros.perception.detection import create_detector
 from fer_ros.perception.recognition import EmotionRecognizer, RecognizerError
+from fer_ros.perception.runtime import RuntimeFailure
+from fer_ros.perception.torch_runtime import TorchRuntime
+
+needs_onnx = pytest.mark.skipif(bool(onnx_runtime.missing()), reason=onnx_runtime.missing())
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+ON_CPU = ['torch', pytest.param('onnxruntime', marks=needs_onnx)]
 
 
-@pytest.fixture(scope='module')
-def recognizer(shipped_model):
-    return EmotionRecognizer(shipped_model, 'cpu')
+@pytest.fixture(scope='module', params=ON_CPU)
+def recognizer(shipped_model, request):
+    return EmotionRecognizer(shipped_model, 'cpu', runtime=request.param)
 
 
 @pytest.fixture(scope='module')
@@ -29,7 +35,7 @@ def crops():
 
 @pytest.mark.parametrize('count', [1, 2, 3, 8])
 def test_is_the_network_with_its_temperature(recognizer, shipped_model, crops, count):
-    """Tracing and freezing change nothing, at no batch size."""
+    """Neither freezing nor the export to ONNX changes anything, at any batch size."""
     model = load_model(shipped_model)
     with torch.no_grad():
         logits = model.network(network_input(crops[:count], mean=model.mean, std=model.std)).logits
@@ -37,7 +43,8 @@ def test_is_the_network_with_its_temperature(recognizer, shipped_model, crops, c
     probabilities = recognizer.probabilities(crops[:count])
     assert probabilities.shape == (count, 7)
     assert probabilities.dtype == np.float32
-    assert np.abs(probabilities - expected).max() < 1e-5
+    assert np.abs(probabilities - expected).max() < 1e-4
+    assert np.abs(probabilities.sum(1) - 1).max() < 1e-5
 
 
 def test_no_faces(recognizer):
@@ -137,28 +144,96 @@ def test_auto_falls_back_to_the_cpu_and_says_so(no_gpu, shipped_model, caplog):
 
 def test_auto_falls_back_when_the_gpu_does_not_work(monkeypatch, shipped_model, crops, caplog):
     """A driver that does not fit, or no memory left: only running shows it."""
-    works = EmotionRecognizer._prepare
+    works = TorchRuntime._prepare
 
-    def prepare(self, network, temperature):
+    def prepare(self, module):
         if self._device.type == 'cuda':
             raise RuntimeError('CUDA error: out of memory\nmore')
-        return works(self, network, temperature)
+        return works(self, module)
 
-    monkeypatch.setattr(EmotionRecognizer, '_prepare', prepare)
-    monkeypatch.setattr(recognition, '_choose_device', lambda device: torch.device('cuda', 0))
-    recognizer = EmotionRecognizer(shipped_model, 'auto')
-    assert recognizer.device == 'cpu'
-    assert 'CUDA error: out of memory' in caplog.text
-    assert recognizer.probabilities(crops).shape == (8, 7)
+    monkeypatch.setattr(TorchRuntime, '_prepare', prepare)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    for runtime in ('auto', 'torch'):
+        recognizer = EmotionRecognizer(shipped_model, 'auto', runtime=runtime)
+        assert recognizer.device == 'cpu'
+        assert 'CUDA error: out of memory' in caplog.text
+        assert recognizer.probabilities(crops).shape == (8, 7)
     with pytest.raises(RecognizerError, match=r'does not run on cuda:0: CUDA error: out of memory$'):
         EmotionRecognizer(shipped_model, 'cuda:0')
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
-def test_gpu_reads_as_the_cpu_does(recognizer, shipped_model, crops):
+@needs_onnx
+def test_auto_takes_onnx_runtime_on_the_cpu(shipped_model):
+    assert EmotionRecognizer(shipped_model, 'cpu').runtime == 'onnxruntime'
+    assert EmotionRecognizer(shipped_model, 'cpu', runtime='torch').runtime == 'torch'
+    assert EmotionRecognizer(shipped_model, 'auto', runtime='onnxruntime').device == 'cpu'
+
+
+@pytest.mark.parametrize('package', ['onnx', 'onnxruntime'])
+def test_without_onnx_runtime(monkeypatch, shipped_model, caplog, package):
+    found = onnx_runtime.find_spec
+    monkeypatch.setattr(onnx_runtime, 'find_spec', lambda name: None if name == package else found(name))
+    with caplog.at_level(logging.INFO, recognition.__name__):
+        assert EmotionRecognizer(shipped_model, 'cpu').runtime == 'torch'
+    assert f'{package} not installed: pip install onnx' in caplog.text
+    with pytest.raises(RecognizerError, match=f'^{package} not installed: pip install onnx==1.17.0 onnxruntime$'):
+        EmotionRecognizer(shipped_model, 'cpu', runtime='onnxruntime')
+
+
+@needs_onnx
+def test_onnx_runtime_that_is_broken(monkeypatch, shipped_model, caplog):
+    monkeypatch.setattr(onnx_runtime, 'probabilities_onnx', lambda model: b'no graph')
+    assert EmotionRecognizer(shipped_model, 'cpu').runtime == 'torch'
+    assert 'ONNX Runtime cannot run the network (InvalidProtobuf' in caplog.text
+    with pytest.raises(RecognizerError, match=r'cannot run the network .*: set runtime to torch, or pip install'):
+        EmotionRecognizer(shipped_model, 'cpu', runtime='onnxruntime')
+
+
+def test_onnx_runtime_is_for_the_cpu(shipped_model):
+    with pytest.raises(RecognizerError, match='onnxruntime runs on the CPU only, not on cuda: set runtime to torch'):
+        EmotionRecognizer(shipped_model, 'cuda', runtime='onnxruntime')
+
+
+def test_unknown_runtime_is_named(shipped_model):
+    with pytest.raises(RecognizerError, match="unknown runtime 'tensorrt': choose one of auto, torch, onnxruntime"):
+        EmotionRecognizer(shipped_model, 'cpu', runtime='tensorrt')
+
+
+@needs_gpu
+def test_gpu_reads_as_the_cpu_does(shipped_model, crops):
+    cpu = EmotionRecognizer(shipped_model, 'cpu', runtime='torch')
     gpu = EmotionRecognizer(shipped_model, 'cuda')
-    assert gpu.device == 'cuda:0'
-    assert np.abs(gpu.probabilities(crops) - recognizer.probabilities(crops)).max() < 1e-3
+    assert (gpu.device, gpu.runtime) == ('cuda:0', 'torch')
+    batch = np.tile(crops, (32, 1, 1))
+    for count in (1, 8, 256):
+        expected, read = cpu.probabilities(batch[:count]), gpu.probabilities(batch[:count])
+        assert np.abs(read - expected).max() < 1e-3
+        assert (read.argmax(1) == expected.argmax(1)).all()
+
+
+@needs_gpu
+@pytest.mark.parametrize('precision', ['float16', 'bfloat16'])
+def test_half_precision_reads_the_same_emotions(shipped_model, crops, precision):
+    exact = TorchRuntime(load_model(shipped_model), torch.device('cuda', 0)).probabilities(crops)
+    half = TorchRuntime(load_model(shipped_model), torch.device('cuda', 0), precision).probabilities(crops)
+    assert half.dtype == np.float32
+    assert np.abs(half - exact).max() < (0.01 if precision == 'float16' else 0.05)
+    # Where two emotions are as good as equal, either may win.
+    clear = np.sort(exact, 1)[:, -1] - np.sort(exact, 1)[:, -2] > 0.1
+    assert (half.argmax(1) == exact.argmax(1))[clear].all()
+    assert clear.any()
+
+
+def test_runtime_failure_while_running_is_told(monkeypatch, shipped_model, crops):
+    recognizer = EmotionRecognizer(shipped_model, 'cpu')
+
+    def fail(faces):
+        raise RuntimeFailure('out of memory')
+
+    monkeypatch.setattr(recognizer._runtime, 'probabilities', fail)
+    with pytest.raises(RecognizerError, match=r'^out of memory$'):
+        recognizer.probabilities(crops)
 
 
 @pytest.mark.parametrize('device', ['gpu', 'cuda:', 'cuda:x', 'mps', ''])
