@@ -15,6 +15,10 @@ import PIL.Image
 MAX_PIXELS = 100_000_000
 """Larger images are refused; a small compressed file could otherwise fill the memory."""
 
+COMPRESSED_FORMATS = ('JPEG', 'PNG', 'TIFF')
+"""What compressed_image_transport sends. OpenCV reads more, but its reader of JPEG 2000 for one crashes on damaged data.
+"""
+
 
 class ConversionError(ValueError):
     """A message holds no picture that can be used; the text names its encoding and size and what is wrong."""
@@ -112,7 +116,7 @@ def _planar_to_bgr(message: Any, data: np.ndarray) -> np.ndarray:
 
 
 def compressed_to_bgr(message: Any) -> np.ndarray:
-    """The picture in `message` (JPEG, PNG and what else OpenCV reads): uint8 (height, width, 3) BGR.
+    """The picture in `message`, in one of `COMPRESSED_FORMATS`: uint8 (height, width, 3) BGR.
 
     Raises:
         ConversionError: no such picture, or one of more than `MAX_PIXELS`.
@@ -120,10 +124,11 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
     description = f'compressed image of format {message.format!r} with {len(message.data)} bytes'
     data = np.frombuffer(message.data, np.uint8)
     try:
-        with PIL.Image.open(io.BytesIO(data)) as header:  # reads the size only
-            _check_size(*header.size, f'{description}, {header.size[0]}×{header.size[1]}')
-    except (OSError, PIL.Image.DecompressionBombError, SyntaxError) as error:
+        with PIL.Image.open(io.BytesIO(data), formats=COMPRESSED_FORMATS) as header:  # reads the size only
+            width, height = header.size
+    except Exception as error:  # of every kind: Pillow does not promise which, and none may be unexpected here
         raise ConversionError(f'{description}: not a picture ({error}); publish JPEG or PNG') from error
+    _check_size(width, height, f'{description}, {width}×{height}')
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
