@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -18,6 +18,7 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 
 from fer_ros.nodes import qos
+from fer_ros.nodes.running import namesakes
 from fer_ros.resources import shared_file
 
 PERIOD = 1.0
@@ -289,13 +290,16 @@ class Diagnostics:
 
     def _publish(self) -> None:
         report = self._report()
+        self._log(report)
+        if text := namesakes(self._node):  # the program has logged it
+            problems = [report.message] if report.level != Level.OK else []
+            report = replace(report, level=max(report.level, Level.WARN), message='; '.join([*problems, text]))
         name = self._node.get_fully_qualified_name().strip('/')
         status = DiagnosticStatus(level=bytes([report.level]), name=f'{name}: faces', message=report.message,
                                   hardware_id=name, values=[KeyValue(key=k, value=v) for k, v in report.values.items()])
         message = DiagnosticArray(status=[status])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
-        self._log(report)
 
     def _log(self, report: Report) -> None:
         """Once when it gets worse and once when it is well again: not everybody looks at /diagnostics."""

@@ -1,6 +1,7 @@
 """Start, spin and end a node as a program: quiet on signals, one line and an exit code for a user's mistake."""
 
 import signal
+import time
 from collections.abc import Callable
 
 import rclpy
@@ -15,6 +16,8 @@ from fer_ros.shared_memory import remove_orphans
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAKE_UP = 0.2
 """Seconds after which a signal is seen at the latest: waiting for messages does not return to Python."""
+NAME_PERIOD = 1.0
+"""Seconds between two looks at the names of all nodes."""
 
 
 class Stop(Exception):
@@ -39,8 +42,10 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
         node = create()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        names = _NameWatch(node)
         while rclpy.ok():
             executor.spin_once(timeout_sec=WAKE_UP)
+            names.look()
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except Stop as stop:
@@ -56,6 +61,35 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def namesakes(node: Node) -> str:
+    """What to do about other nodes with the name of `node`; empty when there are none."""
+    name = node.get_fully_qualified_name()
+    count = sum(f'{namespace.rstrip("/")}/{base}' == name for base, namespace in node.get_node_names_and_namespaces())
+    if count < 2:
+        return ''
+    return (f'{count} nodes are named {name}, and what they publish mixes: rename one with --ros-args -r __node:=name, '
+            'or give it a namespace with -r __ns:=/name (one that was killed counts for 20 s more)')
+
+
+class _NameWatch:
+    """Logs once when another node of the same name comes."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self._due = 0.0
+        self._told = False
+
+    def look(self) -> None:
+        """To be called often."""
+        if (now := time.monotonic()) < self._due:
+            return
+        self._due = now + NAME_PERIOD
+        text = namesakes(self._node)
+        if text and not self._told:
+            self._node.get_logger().warning(text)
+        self._told = bool(text)
 
 
 def fail(name: str, error: Exception) -> int:
