@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from fer_ros.faces import FacesFrame
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
@@ -54,12 +56,14 @@ def _summary(folder: Path, item: Input) -> dict:
 
 
 def process(item: Input, folder: Path, settings: Settings, pipeline,
-            report: Callable[[int, float], bool] = lambda frames, share: False) -> dict:
+            report: Callable[[int, float], bool] = lambda frames, share: False,
+            watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None) -> dict:
     """Read the faces of a recording and write `Outputs`.
 
     Args:
         pipeline: a `FacePipeline`; it is reset.
         report: called after each frame with the frames processed and the share done (0 to 1); true stops.
+        watch: called with each frame (uint8 BGR) and what was read in it, before it is written.
 
     Returns:
         The summary, as it stands in the JSON file; its `warning` tells what was wrong with the input.
@@ -76,7 +80,8 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     with closing(open_recording(item, settings.topic)) as recording:
         rate = min(recording.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
         with closing(Outputs(folder, item.name, rate)) as outputs:
-            summary, seconds, stopped, warning = _read(item, recording, settings, pipeline, outputs, report)
+            summary, seconds, stopped, warning = _read(item, recording, settings, pipeline, outputs, report,
+                                                       watch)
             if stopped and item.kind != 'camera':
                 raise Interrupted(item.source)
             if not summary.frames:
@@ -91,7 +96,8 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
 
 
 def _read(item: Input, recording: Recording, settings: Settings, pipeline, outputs: Outputs,
-          report: Callable[[int, float], bool]) -> tuple[Summary, float, bool, str]:
+          report: Callable[[int, float], bool],
+          watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
     stopped, failures = False, []
     ids: dict[str, str] = {}  # f1, f2, … in each recording, whatever was processed before it
@@ -105,8 +111,9 @@ def _read(item: Input, recording: Recording, settings: Settings, pipeline, outpu
             failures.append(str(error))
             continue
         height, width = frame.image.shape[:2]
-        outputs.add(frame.index, frame.image,
-                    FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), ids.get(pipeline.primary)))
+        read = FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), ids.get(pipeline.primary))
+        watch(frame.image, read)
+        outputs.add(frame.index, frame.image, read)
         summary.add(frame.time_ns * 1e-9, faces)
         share = (frame.index + 1) / recording.expected if recording.expected else 0.0
         if settings.seconds:
