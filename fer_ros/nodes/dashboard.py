@@ -9,24 +9,42 @@ import signal
 import sys
 import threading
 import traceback
+from concurrent.futures import Future
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.client import Client
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
+from fer_ros.faces import decode
+from fer_ros.nodes import qos
+from fer_ros.nodes.image_conversion import to_bgr
 from fer_ros.nodes.parameters import declare
 from fer_ros.nodes.running import SIGNALS, WAKE_UP, Stop, fail
 from fer_ros.parameters import DASHBOARD
+from fer_ros.web.live import Health, LiveState
 from fer_ros.web.settings import SettingsError, WebSettings
+from fer_ros.web.webcam import Webcam
 
 TOKEN_VARIABLE = 'FER_ROS_ACCESS_TOKEN'
 """Environment variable that is used where the parameter access_token is empty: parameters can be read over ROS."""
 
 
+LOOK_PERIOD = 0.2
+"""Seconds between two looks at whether someone looks, and who publishes."""
+LOG_PERIOD = 5.0
+"""Seconds between two log lines about the same thing."""
+
+
 class DashboardNode(Node):
-    """See the module.
+    """See the module; it is what `fer_ros.web.live_page.LiveSource` describes.
 
     Raises:
         Stop: a parameter does not fit.
@@ -38,6 +56,78 @@ class DashboardNode(Node):
         values.access_token = values.access_token or os.environ.get(TOKEN_VARIABLE, '')
         self.settings = WebSettings(**{field.name: getattr(values, field.name)
                                        for field in dataclasses.fields(WebSettings)})
+        faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
+                                         qos_overriding_options=qos.overridable())
+        self._faces_topic = faces.topic_name
+        self.state = LiveState(self.settings.seconds, self._faces_topic, self.settings.record_megabytes << 20)
+        self.webcam = Webcam(self._webcam_command)
+        # The status that the node which publishes the faces gives of itself.
+        self._status_name = f'{self._faces_topic.removesuffix("/faces").strip("/")}: faces'
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.result())
+        self._pictures = None
+        self._calibrate = self.create_client(Trigger, 'fer/calibrate_neutral')
+        self._reset = self.create_client(Trigger, 'fer/reset_calibration')
+        self.create_timer(LOOK_PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _on_faces(self, message: String) -> None:
+        clock = self.get_clock().now().nanoseconds
+        try:
+            frame = decode(message.data)
+        except ValueError as error:
+            self.get_logger().warning(f'message on {self._faces_topic} left out: {error}',
+                                      throttle_duration_sec=LOG_PERIOD)
+            return
+        latency = (clock - frame.stamp_ns) * 1e-9 if frame.stamp_ns else None
+        if latency is None:  # a camera driver that does not stamp
+            frame = dataclasses.replace(frame, stamp_ns=clock)
+        self.state.frame(frame, latency)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == self._status_name:
+                self.state.health(Health(status.level[0], status.message, {v.key: v.value for v in status.values}))
+
+    def _on_picture(self, message: Image) -> None:
+        stamp = message.header.stamp
+        self.state.picture(stamp.sec * 1_000_000_000 + stamp.nanosec, lambda: to_bgr(message))
+
+    def _look(self) -> None:
+        """Receive pictures while someone looks at them: `fer` draws them only then."""
+        self.state.publishers(self.count_publishers(self._faces_topic))
+        if self.state.pictures_wanted and self._pictures is None:
+            self._pictures = self.create_subscription(Image, 'fer/annotated', self._on_picture, qos.latest_image(),
+                                                      qos_overriding_options=qos.overridable())
+        elif not self.state.pictures_wanted and self._pictures is not None:
+            self.destroy_subscription(self._pictures)
+            self._pictures = None
+            self.state.forget_picture()
+
+    def calibrate(self) -> Future[tuple[bool, str]]:
+        """See `LiveSource`."""
+        return _call(self._calibrate)
+
+    def reset_calibration(self) -> Future[tuple[bool, str]]:
+        """See `LiveSource`."""
+        return _call(self._reset)
+
+    def _webcam_command(self, device: str) -> list[str]:
+        topic = self.state.image_topic.removesuffix('/compressed') or self.resolve_topic_name('image_raw')
+        return [sys.executable, '-m', 'fer_ros.nodes.video_source', '--ros-args', '-p', f'video:="{device}"',
+                '-r', f'image_raw:={topic}']
+
+
+def _call(client: Client) -> Future[tuple[bool, str]]:
+    """The answer of a service, for another thread. LookupError is set where nobody offers it."""
+    answer = Future()
+    if not client.service_is_ready():
+        answer.set_exception(LookupError(client.srv_name))
+        return answer
+
+    def done(future) -> None:
+        if not answer.cancelled():  # no one waits any more
+            answer.set_result((future.result().success, future.result().message))
+    client.call_async(Trigger.Request()).add_done_callback(done)
+    return answer
 
 
 def main(args: list[str] | None = None) -> int:

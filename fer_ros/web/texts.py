@@ -90,6 +90,7 @@ class Live:
     choose = 'Whose emotion is shown'
     primary = 'Primary face'
     nobody = 'No face in sight'
+    no_primary = 'No primary face at the moment'
     chosen_away = '{face} is not in sight'
     valence = 'Valence'
     raw_valence = 'Raw'

@@ -1,5 +1,60 @@
-"""How the page looks: colours that show on light and on dark, and its style sheet."""
+"""How the page looks: its style sheet, and colours that show on a light and on a dark ground."""
 
 from pathlib import Path
 
+from fer_ros.drawing.colours import FACE_COLOURS, NEGATIVE, NEUTRAL, POSITIVE, Colour
+from fer_ros.drawing.valence_plot import NEUTRAL_BAND
+from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS
+
 STYLE = Path(__file__).with_name('style.css').read_text(encoding='utf-8')
+
+LIGHT_GROUND: Colour = (255, 255, 255)
+DARK_GROUND: Colour = (29, 29, 29)
+"""Of the cards on which lines are drawn."""
+CONTRAST = 3.0
+"""Between a line and its ground, as WCAG 2 asks for (1.4.11)."""
+
+# Solid, dashed, dotted, …: lines are told apart also without colours. Lengths in px, for ECharts and SVG.
+DASHES: tuple[tuple[int, ...], ...] = (
+    (), (10, 4), (2, 3), (10, 4, 2, 4), (16, 5), (5, 3), (12, 3, 2, 3, 2, 3), (1, 5))
+
+
+def face_style(colour: Colour) -> dict:
+    """How the line of a face looks: ``light`` and ``dark`` as #rrggbb, and ``dash``, lengths in px (empty: solid)."""
+    return {**_on_both(colour), 'dash': list(DASHES[FACE_COLOURS.index(colour)])}
+
+
+def palette() -> dict:
+    """What the page needs to know once: emotions with their groups, and the groups' colours and bounds."""
+    colour = dict(zip(GROUPS, (NEGATIVE, NEUTRAL, POSITIVE), strict=True))
+    bounds = dict(zip(GROUPS, ((-1, -NEUTRAL_BAND), (-NEUTRAL_BAND, NEUTRAL_BAND), (NEUTRAL_BAND, 1)), strict=True))
+    return {
+        'emotions': [{'name': e, 'group': GROUP_OF.get(e, 'neutral')} for e in EMOTIONS],
+        'groups': {name: {**_on_both(colour[name]), 'bounds': bounds[name]} for name in GROUPS},
+    }
+
+
+def contrast(a: Colour, b: Colour) -> float:
+    """Of two colours as WCAG 2 defines it, 1 to 21."""
+    low, high = sorted((_luminance(a), _luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def readable(colour: Colour, ground: Colour) -> Colour:
+    """`colour`, made darker or lighter as far as needed to have `CONTRAST` on `ground`."""
+    target = 0 if _luminance(ground) > 0.5 else 255
+    for step in range(21):
+        mixed = tuple(round(c + (target - c) * step / 20) for c in colour)
+        if contrast(mixed, ground) >= CONTRAST:
+            return mixed
+    return mixed
+
+
+def _on_both(colour: Colour) -> dict[str, str]:
+    return {name: '#{2:02x}{1:02x}{0:02x}'.format(*readable(colour, ground))
+            for name, ground in (('light', LIGHT_GROUND), ('dark', DARK_GROUND))}
+
+
+def _luminance(colour: Colour) -> float:
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in colour)]
+    return linear[2] * 0.2126 + linear[1] * 0.7152 + linear[0] * 0.0722

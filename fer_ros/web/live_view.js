@@ -1,0 +1,333 @@
+// What the tab Live shows. It fetches the picture and the numbers itself, each again when the last one was shown, so
+// that a slow browser gets fewer of them.
+import { echarts } from "nicegui-echart";
+
+const PERIOD = 200; // ms between two updates of lines and numbers
+const RETRY = 1000; // ms after a failure
+const LOST = "fer-lost"; // remembers over a reload that the connection was lost
+
+export default {
+  props: { texts: Object, palette: Object, seconds: Number },
+  template: `
+<div class="fer-live">
+  <div class="fer-banner" :class="'fer-' + connection.level" role="status" aria-live="polite">
+    <strong>{{ connection.text }}</strong>
+    <span v-if="connection.detail" class="fer-detail">{{ connection.detail }}</span>
+  </div>
+
+  <section class="fer-card fer-picture" :aria-label="texts.heading_picture">
+    <div class="fer-frame" :style="frameStyle" @click="chooseAt">
+      <img ref="picture" v-show="pictureShown" :alt="texts.picture">
+      <p v-if="!pictureShown" class="fer-empty">{{ faces.length ? texts.no_picture_but_faces : texts.no_picture }}</p>
+      <p v-if="paused" class="fer-paused">{{ texts.paused }}</p>
+    </div>
+  </section>
+
+  <section class="fer-card fer-face" :aria-label="texts.heading_face">
+    <div role="radiogroup" :aria-label="texts.choose" class="fer-choice">
+      <label v-for="(option, index) in options" :key="option.id" :class="{ 'fer-chosen': option.id === chosen }">
+        <input type="radio" name="fer-face" :value="option.id" v-model="chosen">
+        <svg v-if="option.face" viewBox="0 0 32 8" width="32" height="8" aria-hidden="true">
+          <line x1="0" y1="4" x2="32" y2="4" :stroke="shade(option.face)" stroke-width="3"
+            :stroke-dasharray="option.face.dash.join(' ')"/></svg>
+        <span class="fer-name">{{ option.name }}</span>
+        <span v-if="option.face" class="fer-number">{{ option.face.emotion }} {{ signed(option.face.valence) }}</span>
+        <kbd v-if="index < 10" aria-hidden="true">{{ index }}</kbd>
+      </label>
+    </div>
+    <p v-if="!face" class="fer-empty">{{ missing }}</p>
+    <div v-else>
+      <p class="fer-emotion" data-testid="emotion"><b>{{ face.emotion }}</b> {{ percent(face.confidence) }}</p>
+      <dl class="fer-values">
+        <div><dt>{{ texts.valence }}</dt><dd data-testid="valence">{{ signed(face.valence) }}</dd></div>
+        <div><dt>{{ texts.raw_valence }}</dt><dd>{{ signed(face.raw) }}</dd></div>
+      </dl>
+    </div>
+    <ul class="fer-bars" :aria-label="texts.probabilities">
+      <li v-for="(emotion, index) in palette.emotions" :key="emotion.name">
+        <span class="fer-name">{{ emotion.name }}</span>
+        <span class="fer-bar"><span :style="{ width: 100 * probability(index) + '%',
+          background: shade(palette.groups[emotion.group]) }"></span></span>
+        <span class="fer-number">{{ face ? percent(probability(index)) : texts.unknown }}</span>
+      </li>
+    </ul>
+  </section>
+
+  <section class="fer-card fer-line" :aria-label="texts.heading_line">
+    <h2>{{ texts.heading_line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
+    <div ref="chart" class="fer-chart" role="img"
+      :aria-label="texts.chart.replace('{seconds}', seconds)"></div>
+  </section>
+
+  <section class="fer-card fer-status" :aria-label="texts.heading_status">
+    <dl class="fer-values">
+      <div><dt>{{ texts.rate }}</dt><dd data-testid="rate">{{ status.rate ?? texts.unknown }}
+        {{ texts.rate_unit }}</dd></div>
+      <div><dt>{{ texts.latency }}</dt><dd>{{ status.latency == null ? texts.unknown : status.latency + " ms" }}</dd>
+      </div>
+      <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
+        status.dropped + " " + texts.dropped_unit }}</dd></div>
+      <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
+    </dl>
+  </section>
+
+  <section class="fer-card fer-actions" :aria-label="texts.actions">
+    <div class="fer-buttons">
+      <q-btn no-caps outline :icon="paused ? 'play_arrow' : 'pause'" :label="paused ? texts.go_on : texts.pause"
+        @click="pause"/>
+      <q-btn no-caps outline v-if="recording.state === 'empty'" icon="fiber_manual_record" :label="texts.record"
+        @click="$emit('record')"/>
+      <q-btn no-caps unelevated v-if="recording.state === 'running'" color="negative" icon="stop" :label="texts.stop"
+        @click="$emit('record')"/>
+      <q-btn no-caps unelevated v-if="recording.state === 'stopped'" color="primary" icon="download"
+        :label="texts.download" type="a" href="/live/recording.csv" download/>
+      <q-btn no-caps outline v-if="recording.state === 'stopped'" icon="delete" :label="texts.delete"
+        @click="$emit('delete')"/>
+      <q-btn no-caps outline icon="face" :label="texts.calibrate" @click="$emit('calibrate')"/>
+      <q-btn no-caps outline icon="face_retouching_off" :label="texts.reset" @click="$emit('reset')"/>
+      <q-btn no-caps outline icon="clear_all" :label="texts.clear" @click="$emit('clear')"/>
+    </div>
+    <p v-if="recording.state !== 'empty'" data-testid="recording">{{ recordingText }}</p>
+    <div v-if="webcam.devices.length" class="fer-buttons" role="group" :aria-label="texts.webcam">
+      <span>{{ texts.webcam }}:</span>
+      <template v-if="!webcam.running">
+        <q-btn v-for="device in webcam.devices" :key="device" no-caps outline icon="videocam"
+          :label="texts.webcam_start.replace('{device}', device)" @click="$emit('webcam', device)"/>
+      </template>
+      <template v-else>
+        <q-btn no-caps outline icon="videocam_off" :label="texts.webcam_stop" @click="$emit('webcamstop')"/>
+        <span>{{ texts.webcam_running }}</span>
+      </template>
+      <span v-if="webcam.problem" role="alert">{{ texts.webcam_problem.replace("{problem}", webcam.problem) }}</span>
+    </div>
+    <details>
+      <summary>{{ texts.shortcuts }}</summary>
+      <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
+        <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
+    </details>
+  </section>
+</div>`,
+
+  data() {
+    return {
+      answer: null, // the newest of /live/state, as it came
+      chosen: "", // a face's id; empty: the primary face
+      lost: false,
+      back: false,
+      dark: false,
+      paused: false,
+      pictureShown: false,
+    };
+  },
+
+  computed: {
+    faces() { return this.answer?.faces ?? []; },
+    status() { return this.answer?.status ?? {}; },
+    size() { return this.answer?.size; },
+    recording() { return this.answer?.recording ?? { state: "empty" }; },
+    webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },
+    face() { return this.faces.find((face) => face.id === (this.chosen || this.answer.primary)); },
+    missing() {
+      if (this.chosen) return this.texts.chosen_away.replace("{face}", this.chosen);
+      return this.faces.length ? this.texts.no_primary : this.texts.nobody;
+    },
+    frameStyle() {
+      const [width, height] = this.size ?? [4, 3];
+      return { aspectRatio: `${width} / ${height}`, width: `min(100%, ${(50 * width) / height}vh)` };
+    },
+    options() {
+      const list = this.faces.map((face) => ({ id: face.id, name: face.id, face }));
+      return [{ id: "", name: this.texts.primary }, ...list.sort((a, b) => (a.id < b.id ? -1 : 1))];
+    },
+    connection() {
+      if (this.lost) return { level: "error", text: this.texts.lost };
+      const told = { level: this.status.level ?? "ok", text: this.status.text ?? "", detail: this.status.detail };
+      if (this.back) told.text = this.texts.back + " " + told.text;
+      return told;
+    },
+    recordingText() {
+      const { state, full, seconds, rows } = this.recording;
+      const text = full ? this.texts.recording_full : state === "running" ? this.texts.recording : this.texts.recorded;
+      const whole = Math.floor(seconds);
+      const time = `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+      return text.replace("{time}", time).replace("{rows}", rows);
+    },
+  },
+
+  mounted() {
+    this.ended = false;
+    this.lines = new Map(); // id -> { face, points: [[t, valence, raw] or null] }
+    this.epoch = this.newest = this.now = 0;
+    this.restored = sessionStorage.getItem(LOST) !== null;
+    this.chart = echarts.init(this.$refs.chart, null, { renderer: "canvas" });
+    this.resizer = new ResizeObserver(() => this.chart.resize());
+    this.resizer.observe(this.$refs.chart);
+    this.onKey = (event) => this.pressed(event);
+    window.addEventListener("keydown", this.onKey);
+    this.loop(this.update, PERIOD);
+    this.loop(this.showPicture, 0);
+  },
+
+  unmounted() {
+    this.ended = true;
+    window.removeEventListener("keydown", this.onKey);
+    this.resizer.disconnect();
+    this.chart.dispose();
+    URL.revokeObjectURL(this.$refs.picture?.src);
+  },
+
+  methods: {
+    // Call `step` again and again, each time when it has ended, but not while nobody can see it.
+    async loop(step, period) {
+      while (!this.ended) {
+        if (document.hidden || this.paused) {
+          await sleep(PERIOD);
+          continue;
+        }
+        let wait = period;
+        try {
+          await step();
+          if (step === this.update && this.lost) this.found();
+        } catch (error) {
+          if (step === this.update && !this.ended) this.failed();
+          wait = RETRY;
+        }
+        await sleep(wait);
+      }
+    },
+
+    failed() {
+      this.lost = true;
+      this.back = false;
+      sessionStorage.setItem(LOST, "1");
+    },
+
+    found() {
+      this.lost = false;
+      this.back = true;
+      sessionStorage.removeItem(LOST);
+      setTimeout(() => (this.back = false), 8000);
+    },
+
+    async update() {
+      const response = await fetch(`/live/state?epoch=${this.epoch}&after=${this.newest}`,
+        { signal: AbortSignal.timeout(5000) });
+      if (response.status === 401) return location.reload();
+      if (!response.ok) throw new Error(response.statusText);
+      const answer = await response.json();
+      if (this.ended) return;
+      if (this.restored) {
+        this.restored = false;
+        this.found();
+      }
+      this.dark = document.body.classList.contains("body--dark");
+      if (answer.epoch !== this.epoch) this.lines.clear();
+      this.epoch = answer.epoch;
+      this.newest = answer.frame;
+      this.now = answer.now;
+      for (const { points, ...face } of answer.lines) {
+        const line = this.lines.get(face.id) ?? { points: [] };
+        line.face = face;
+        line.points.push(...points);
+        this.lines.set(face.id, line);
+      }
+      for (const [id, line] of this.lines) {
+        const first = line.points.findIndex((point) => point && point[0] >= this.now - this.seconds - 1);
+        line.points.splice(0, first < 0 ? line.points.length : first);
+        if (!line.points.length) this.lines.delete(id);
+      }
+      delete answer.lines;
+      this.answer = answer;
+      this.draw();
+    },
+
+    async showPicture() {
+      const response = await fetch(`/live/frame?after=${this.picture ?? 0}`, { signal: AbortSignal.timeout(10000) });
+      if (!response.ok) throw new Error(response.statusText);
+      if (response.status === 204) {
+        this.pictureShown = false;
+        return;
+      }
+      const data = await response.blob();
+      if (this.ended) return;
+      this.picture = Number(response.headers.get("X-Number"));
+      const image = this.$refs.picture;
+      const old = image.src;
+      image.src = URL.createObjectURL(data);
+      await image.decode();
+      image.dataset.stamp = response.headers.get("X-Stamp");
+      this.pictureShown = true;
+      URL.revokeObjectURL(old);
+      await new Promise(requestAnimationFrame); // no sooner the next than this one is seen
+    },
+
+    shade(colour) { return this.dark ? colour.dark : colour.light; },
+
+    percent(value) { return Math.round(100 * value) + " %"; },
+
+    signed(value) { return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2); },
+
+    probability(index) { return this.face?.probabilities[index] ?? 0; },
+
+    draw() {
+      const ink = this.dark ? "#d8d8d8" : "#444444";
+      const faint = this.dark ? "#484848" : "#dddddd";
+      const relative = (point, column) => (point ? [point[0] - this.now, point[column]] : [null, null]);
+      const series = [...this.lines].flatMap(([id, { face, points }]) => {
+        const colour = this.shade(face);
+        const common = { type: "line", showSymbol: false, silent: true, connectNulls: false };
+        return [
+          { ...common, id: id + " raw", name: id + " raw", z: 2, data: points.map((point) => relative(point, 2)),
+            lineStyle: { color: colour, width: 1, opacity: 0.55 } },
+          { ...common, id, name: id, z: 3, data: points.map((point) => relative(point, 1)),
+            lineStyle: { color: colour, width: 2.5, type: face.dash.length ? face.dash : "solid" } },
+        ];
+      });
+      const bands = Object.entries(this.palette.groups).map(([name, group]) => [
+        { yAxis: group.bounds[0], name: this.texts[name], itemStyle: { color: this.shade(group), opacity: 0.1 },
+          label: { color: this.shade(group), position: "insideTopLeft", fontSize: 12 } },
+        { yAxis: group.bounds[1] },
+      ]);
+      series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
+        markArea: { silent: true, data: bands },
+        markLine: { silent: true, symbol: "none", label: { show: false }, data: [{ yAxis: 0 }],
+          lineStyle: { color: ink, type: "solid", width: 1, opacity: 0.6 } } });
+      this.chart.setOption({
+        animation: false,
+        grid: { left: 44, right: 14, top: 10, bottom: 42 },
+        xAxis: { type: "value", min: -this.seconds, max: 0, name: this.texts.seconds_axis, nameLocation: "middle",
+          nameGap: 26, nameTextStyle: { color: ink }, axisLabel: { color: ink, formatter: (v) => String(Math.abs(v)) },
+          splitLine: { lineStyle: { color: faint } }, axisLine: { onZero: false, lineStyle: { color: ink } } },
+        yAxis: { type: "value", min: -1, max: 1, interval: 0.5, axisLine: { onZero: false }, splitLine: { lineStyle: { color: faint } },
+          axisLabel: { color: ink, formatter: (v) => (v ? (v < 0 ? "−" : "+") + Math.abs(v) : "0") } },
+        series,
+      }, { replaceMerge: ["series"] });
+    },
+
+    // The face in the picture under the mouse; outside all of them the primary one.
+    chooseAt(event) {
+      if (!this.size) return;
+      const area = event.currentTarget.getBoundingClientRect();
+      const x = ((event.clientX - area.left) / area.width) * this.size[0];
+      const y = ((event.clientY - area.top) / area.height) * this.size[1];
+      const hit = this.faces.find(({ box }) => x >= box[0] && x <= box[0] + box[2] && y >= box[1] && y <= box[1] + box[3]);
+      this.chosen = hit?.id ?? "";
+    },
+
+    pause() { this.paused = !this.paused; },
+
+    pressed(event) {
+      if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+      if (event.target.closest("input:not([type=radio]), textarea, select, [contenteditable], .q-dialog")) return;
+      const key = event.key.toLowerCase();
+      if (/^[0-9]$/.test(key) && this.options[key]) this.chosen = this.options[key].id;
+      else if (key === "p") this.pause();
+      else if (key === "r" && this.recording.state !== "stopped") this.$emit("record");
+      else if (key === "c") this.$emit("clear");
+    },
+  },
+};
+
+function sleep(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
