@@ -42,8 +42,19 @@ class Program:
     @property
     def memory(self) -> float:
         """Resident, in MB."""
+        return self._status('VmRSS')
+
+    @property
+    def peak_memory(self) -> float:
+        """The most that was resident since `forget_peak`, in MB."""
+        return self._status('VmHWM')
+
+    def forget_peak(self) -> None:
+        Path(f'/proc/{self.process.pid}/clear_refs').write_text('5')
+
+    def _status(self, name: str) -> float:
         status = Path(f'/proc/{self.process.pid}/status').read_text()
-        return int(next(line for line in status.splitlines() if line.startswith('VmRSS')).split()[1]) / 1024
+        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1]) / 1024
 
     def end(self, number: int = signal.SIGINT) -> int:
         """The exit code after a signal."""
