@@ -50,10 +50,11 @@ class Frames:
                 return self._latest
             if self._task is None or self._task.done():
                 self._task = asyncio.ensure_future(self._make())
+            task = self._task  # others who wait may begin the next meanwhile
             left = end - asyncio.get_running_loop().time()
-            if left <= 0 or not (await asyncio.wait([self._task], timeout=left))[0]:
+            if left <= 0 or not (await asyncio.wait([task], timeout=left))[0]:
                 return None
-            if (made := self._task.result()) is not None and made.number != number:
+            if (made := task.result()) is not None and made.number != number:
                 return made
 
     async def _make(self) -> Jpeg | None:
