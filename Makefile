@@ -1,8 +1,10 @@
 # Everything on a machine without ROS: needs Python 3.10 to 3.12 and nothing else.
 #   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; pictures and data in demo_output/
+#   make dashboard [VIDEO=…|none] [PORT=8080]              a page in the browser, until Ctrl-C
 #   make test                                              lint and the whole test suite
 VIDEO ?=
 SECONDS_TO_RUN ?= 20
+PORT ?= 8080
 TESTS ?= test
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -14,11 +16,14 @@ export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
 # Of a sourced ROS installation, or a Python with ROS wheels that runs make: .venv has its own.
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: demo test lint bench clean
+.PHONY: demo dashboard test lint bench clean
 .DEFAULT_GOAL := test
 
 demo: $(INSTALLED)
 	@$(RUN) -m fer_ros.demo --video "$(VIDEO)" --seconds "$(SECONDS_TO_RUN)"
+
+dashboard: $(INSTALLED)
+	@$(RUN) -m fer_ros.demo --dashboard --video "$(VIDEO)" --port "$(PORT)"
 
 test: lint
 	$(RUN) -m pytest -q $(TESTS)

@@ -1,14 +1,19 @@
 """The whole thing on a machine without ROS: source, fer_node, plot and live table as processes over DDS.
 
     python -m fer_ros.demo --video 0 --seconds 20 --output demo_output
+
+With --dashboard the page in the browser takes the place of plot and table, until Ctrl-C.
 """
 
 import argparse
+import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import fer_ros
@@ -39,33 +44,22 @@ class Processes:
                 [sys.executable, '-m', f'fer_ros.nodes.{name}', *arguments], stdin=subprocess.DEVNULL,
                 stdout=None if to_terminal else log, stderr=log, env=self._environment, start_new_session=True)
 
-    def wait_for(self, name: str, seconds: float) -> None:
-        """Until `name` has ended well.
+    def wait_for(self, name: str, seconds: float, condition: Callable[[], bool] = lambda: False) -> None:
+        """Until `name` has ended well, or `condition` holds.
 
         Raises:
             DemoError: it or another process failed, or it takes longer than `seconds`.
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.check(may_end=name)
-            if self._running[name].poll() == 0:
+            for other, process in self._running.items():
+                code = process.poll()
+                if code or (code == 0 and other != name):
+                    raise DemoError(f'{other} has ended: {self._last_line(other)}')
+            if self._running[name].poll() == 0 or condition():
                 return
             time.sleep(0.1)
         raise DemoError(f'nothing came from {name} within {seconds:.0f} s; see {self._logs}')
-
-    def pid(self, name: str) -> int:
-        """Process id of `name`."""
-        return self._running[name].pid
-
-    def check(self, may_end: str = '') -> None:
-        """
-        Raises:
-            DemoError: a process failed, or one other than `may_end` has ended.
-        """
-        for name, process in self._running.items():
-            code = process.poll()
-            if code or (code == 0 and name != may_end):
-                raise DemoError(f'{name} has ended: {self._last_line(name)}')
 
     def end(self) -> None:
         """Interrupt every process, wait for its end, and kill the groups of those that do not end."""
@@ -150,6 +144,39 @@ def run(video: str, seconds: float, output: Path) -> list[Path]:
     return list(wanted.values())
 
 
+def run_dashboard(video: str, port: int, output: Path) -> None:
+    """Serve the page of the node `dashboard` until it is interrupted.
+
+    Args:
+        video: as for `run`; 'none': no source, for a camera that is chosen on the page or runs already.
+        port: of the page.
+        output: folder for the logs.
+
+    Raises:
+        DemoError: a process failed.
+    """
+    processes = Processes(output / 'logs', environment())
+    try:
+        processes.start('dashboard', '--ros-args', '-p', f'port:={port}')
+        processes.start('fer_node', '--ros-args', '-r', 'image:=image_raw')
+        if video != 'none':
+            processes.start('video_source', '--ros-args', *_parameter('video', video))
+        processes.wait_for('dashboard', START, lambda: _answers(port))
+        print(f'fer_ros on {"what the page chooses" if video == "none" else video or "the built-in clip"}: '
+              f'http://127.0.0.1:{port} (Ctrl-C ends it)', flush=True)
+        processes.wait_for('dashboard', math.inf)
+    finally:
+        processes.end()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(('127.0.0.1', port), 1.0).close()
+        return True
+    except OSError:
+        return False
+
+
 def _parameter(name: str, value: str) -> list[str]:
     """ROS arguments for a text, which YAML would else read as a number ('0') or refuse (empty)."""
     return ['-p', f'{name}:="{value}"'] if value else []
@@ -159,7 +186,9 @@ def main(args: list[str] | None = None) -> int:
     """Entry point: exit code 0 after `seconds`, 1 after a failure, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description='Faces, emotions and valence, live in the terminal.')
     parser.add_argument('--video', default='', help='camera number, video file or folder of pictures; else the '
-                        'built-in clip')
+                        'built-in clip; with --dashboard also none')
+    parser.add_argument('--dashboard', action='store_true', help='show a page in the browser, until Ctrl-C')
+    parser.add_argument('--port', type=int, default=8080, help='of that page (default: 8080)')
     parser.add_argument('--seconds', type=_seconds, default=20.0, help='how long to run (default: 20)')
     parser.add_argument('--output', type=Path, default=Path('demo_output'), help='folder (default: demo_output)')
     options = parser.parse_args(args)
@@ -167,8 +196,12 @@ def main(args: list[str] | None = None) -> int:
     def interrupt(*_) -> None:
         raise KeyboardInterrupt
     signal.signal(signal.SIGTERM, interrupt)
+    files = []
     try:
-        files = run(options.video, options.seconds, options.output)
+        if options.dashboard:
+            run_dashboard(options.video, options.port, options.output)
+        else:
+            files = run(options.video, options.seconds, options.output)
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1

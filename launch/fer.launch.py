@@ -1,4 +1,4 @@
-"""A camera topic, or a source of its own, to fer_node and valence_plot."""
+"""A camera topic, or a source of its own, to fer_node, valence_plot and the dashboard."""
 
 import os
 from pathlib import Path
@@ -33,6 +33,9 @@ ARGUMENTS = [
     DeclareLaunchArgument('plot', default_value='true', choices=['true', 'false'],
                           description='Start valence_plot: a window where there is a display, and the topic '
                           'valence_plot/plot.'),
+    DeclareLaunchArgument('dashboard', default_value='false', choices=['true', 'false'],
+                          description='Start the page in the browser; params_file says where it is served. With '
+                          'several cameras their pages are at the ports 8080, 8081 and so on.'),
     DeclareLaunchArgument('annotated', default_value='', choices=['', 'true', 'false'],
                           description='Publish fer/annotated while someone subscribes. Empty: as in params_file.'),
 ]
@@ -53,10 +56,12 @@ def nodes(context: LaunchContext) -> list[GroupAction]:
     if value['image_topic'].startswith('/'):
         raise ValueError(f'with several cameras image_topic must be a relative name, got {value["image_topic"]}')
     namespaces = [f'{value["namespace"].rstrip("/")}/{name}' if value['namespace'] else name for name in cameras]
-    return [camera(value, namespace, f'/{namespace.strip("/")}/humans') for namespace in namespaces]
+    return [camera(value, namespace, f'/{namespace.strip("/")}/humans', {'port': 8080 + index})
+            for index, namespace in enumerate(namespaces)]
 
 
-def camera(value: dict[str, str], namespace: str, humans_namespace: str = '') -> GroupAction:
+def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
+           dashboard_parameters: dict[str, int] | None = None) -> GroupAction:
     """The nodes of one camera."""
     fer_parameters = [value['params_file']]
     if value['device']:
@@ -78,6 +83,9 @@ def camera(value: dict[str, str], namespace: str, humans_namespace: str = '') ->
              remappings=[('image', value['image_topic'])], on_exit=Shutdown(reason='fer_node has ended')),
         Node(package='fer_ros', executable='valence_plot', name='valence_plot', output='screen',
              parameters=[value['params_file']], condition=IfCondition(value['plot'])),
+        Node(package='fer_ros', executable='dashboard', name='dashboard', output='screen',
+             parameters=[value['params_file'], dashboard_parameters or {}],
+             condition=IfCondition(value['dashboard'])),
     ]
     return GroupAction(actions)
 
