@@ -37,6 +37,13 @@ class FaceSeries:
         return int(self.samples['stamp_ns'][-1] - self.first_seen_ns) * 1e-9
 
 
+def breaks(samples: np.ndarray, longest_step: int) -> np.ndarray:
+    """Where a face's line has a gap before: indices (int64) of `samples` that come after frames without the face, or
+    more than `longest_step` ns after the sample before.
+    """
+    return np.flatnonzero((np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > longest_step)) + 1
+
+
 class FacesHistory:
     """Keeps the faces of the last `seconds`, by the stamps of their images.
 

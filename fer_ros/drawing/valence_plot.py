@@ -12,7 +12,7 @@ import numpy as np
 from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, FaceColours
 from fer_ros.drawing.text import put_text, text_size
 from fer_ros.emotions import EMOTIONS
-from fer_ros.history import FaceSeries, FacesHistory
+from fer_ros.history import FaceSeries, FacesHistory, breaks
 
 NEUTRAL_BAND = 1 / 3
 """Between plus and minus this the picture says neutral: a help for the eye, not the classifier's decision."""
@@ -87,7 +87,7 @@ class ValencePlot:
         begin_ns = now_ns - round(seconds * 1e9)
         picture = self._blank(seconds, before_now=True)
         stamps = history.stamps()
-        gap_ns = _gap(stamps)
+        gap_ns = longest_step(stamps)
         silent = len(stamps) == 0 or now_ns - int(stamps[-1]) > gap_ns
         living = set() if silent else {face.face_id for face in history.last.faces}
         series = [s for s in history.series() if s.life >= self.min_life and s.samples['stamp_ns'][-1] >= begin_ns]
@@ -115,7 +115,7 @@ class ValencePlot:
         picture = self._blank((end_ns - begin_ns) * 1e-9, before_now=False)
         series = [s for s in history.series() if s.life >= self.min_life]
         colour_of = self._colours(s.face_id for s in series)
-        self._draw_lines(picture, series, colour_of, begin_ns, end_ns, _gap(stamps))
+        self._draw_lines(picture, series, colour_of, begin_ns, end_ns, longest_step(stamps))
         if not series:
             self._note(picture, 'no face')
         series.sort(key=lambda s: -len(s.samples))
@@ -235,8 +235,8 @@ class ValencePlot:
         put_text(picture, text, area.left + area.width - size / 2, area.top + size / 3, size, _INK, align=(1, 0))
 
 
-def _gap(stamps: np.ndarray) -> int:
-    """Nanoseconds between frames from which on nothing was received."""
+def longest_step(stamps: np.ndarray) -> int:
+    """Nanoseconds between frames above which nothing was received, so that a line has a gap; `stamps` in ns."""
     usual = float(np.median(np.diff(stamps[-200:]))) if len(stamps) > 1 else 0.0
     return round(max(SILENCE * 1e9, 4 * usual))
 
@@ -252,8 +252,8 @@ class _Shape:
         self.samples = samples
         stamps = np.ascontiguousarray(samples['stamp_ns'])
         self._x = x = (stamps - begin_ns) * scale
-        broken = (np.diff(samples['frame']) > 1) | (np.diff(stamps) > gap_ns)
-        self._broken = np.flatnonzero(broken & (np.diff(x) > 1.5)) + 1
+        broken = breaks(samples, gap_ns)
+        self._broken = broken[np.diff(x)[broken - 1] > 1.5]
         self.dense = len(x) > 1 and len(x) > 2 * (x[-1] - x[0] + 1)
         if self.dense:
             column = np.floor(x)

@@ -1,7 +1,7 @@
 """The process of one job: reads the faces of one video as process_video does, under limits.
 
-``python -m fer_ros.web.job_process``, started by `fer_ros.web.jobs`. It reads an `Order` as a line of JSON, and ends when
-its standard input does: with the program that started it, however that ended. It writes a line of JSON for each event:
+``python -m fer_ros.web.job_process``, started by `fer_ros.web.jobs`. It reads an `Order` as a line of JSON, and ends
+when its standard input does: with the program that started it, however that ended. It writes a line for each event:
 
     {"begun": true}                          libraries and model are loaded
     {"progress": [frames, share done]}

@@ -32,6 +32,8 @@ State = Literal['uploading', 'waiting', 'starting', 'running', 'done', 'failed']
 ENDED = ('done', 'failed')
 TICK = 0.2
 """Seconds between two looks at a process."""
+_MESSAGES = 100
+"""Failed jobs of which is remembered why."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class Jobs:
         OSError: there is no place for a temporary folder.
     """
 
-    def __init__(self, limits: Limits = Limits(), parent: Path | None = None) -> None:  # noqa: B008 (frozen)
+    def __init__(self, limits: Limits = Limits(), parent: Path | None = None) -> None:
         self.limits = limits
         self._folder = PrivateFolder(parent)
         self._jobs: dict[str, _Job] = {}
@@ -135,7 +137,8 @@ class Jobs:
             if owner in self._jobs and self._jobs[owner].view.state not in ENDED:
                 raise JobsError(VideoErrors.busy)
             self._drop(owner)
-            if len(self._jobs) >= self.limits.count or self._closed:
+            places = sum(job.view.state != 'failed' for job in self._jobs.values())
+            if places >= self.limits.count or self._closed:
                 raise JobsError(VideoErrors.full.format(count=self.limits.count))
             folder = self._folder.path / secrets.token_hex(16)
             folder.mkdir(mode=0o700)
@@ -164,13 +167,14 @@ class Jobs:
             if job is not None:
                 self._end(job, 'failed', message)
 
-    def received(self, job_id: str, share: float) -> None:
-        """So much of the upload, 0 to 1, has come."""
+    def received(self, job_id: str, share: float) -> bool:
+        """So much of the upload, 0 to 1, has come; false: the job was dropped meanwhile."""
         with self._changed:
             job = self._find(job_id)
             if job is not None:
                 job.view = replace(job.view, share=share)
                 job.seen = time.monotonic()
+            return job is not None
 
     def view(self, owner: str) -> View | None:
         """The owner's job. Tells also that the owner is there."""
@@ -181,10 +185,11 @@ class Jobs:
             job.seen = time.monotonic()
             return job.view
 
-    def drop(self, owner: str) -> None:
-        """End the owner's job, whatever its state, and remove all that belongs to it."""
+    def drop(self, owner: str, job_id: str = '') -> None:
+        """End the owner's job, whatever its state, and remove all that belongs to it; with an id only if it is that."""
         with self._changed:
-            self._drop(owner)
+            if not job_id or (owner in self._jobs and self._jobs[owner].view.id == job_id):
+                self._drop(owner)
 
     def playback(self, owner: str, job_id: str) -> Playback | None:
         """Of the owner's finished job; None when it has no such."""
@@ -259,6 +264,9 @@ class Jobs:
 
     def _expire(self) -> None:
         now = time.monotonic()
+        failed = [owner for owner, job in self._jobs.items() if job.view.state == 'failed']
+        for owner in failed[:-_MESSAGES]:
+            self._drop(owner)
         for owner, job in list(self._jobs.items()):
             if now - job.seen > self.limits.away_s or now - job.ended > self.limits.keep_s:
                 self._drop(owner)

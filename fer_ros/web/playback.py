@@ -13,10 +13,12 @@ import numpy as np
 
 from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
+from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.emotions import EMOTIONS
 from fer_ros.faces import FacesFrame
-from fer_ros.history import FacesHistory
+from fer_ros.history import FacesHistory, breaks
 from fer_ros.recordings.outputs import MIN_LIFE
+from fer_ros.web.theme import face_style
 
 WIDTH = 640
 """Pixels; larger pictures are made smaller."""
@@ -70,15 +72,17 @@ class PlaybackWriter:
             (self._folder / LINES).write_text(json.dumps(self._lines(), separators=(',', ':')), encoding='utf-8')
 
     def _lines(self) -> dict:
-        """Times in seconds from the first frame; of each face the number of the frame, valence, raw valence, emotion
-        (an index of `EMOTIONS`) and confidence in each frame that it is in.
+        """Times in seconds from the first frame; of each face how its line looks, the number of the frame, valence, raw
+        valence, emotion (an index of ``emotions``) and confidence in each frame that it is in, and the places in these
+        lists before which its line has a gap.
         """
         stamps = self._history.stamps()
         series = [s for s in self._history.series() if s.life >= MIN_LIFE]
         colours = self._colours(s.face_id for s in series)
+        longest = longest_step(stamps)
         return {
             'times': _rounded((stamps - stamps[:1]) * 1e-9, 6), 'emotions': EMOTIONS,
-            'faces': [{'id': s.face_id, 'colour': '#{2:02x}{1:02x}{0:02x}'.format(*colours[s.face_id]),
+            'faces': [{'id': s.face_id, **face_style(colours[s.face_id]), 'breaks': breaks(s.samples, longest).tolist(),
                        'frames': s.samples['frame'].tolist(), 'valence': _rounded(s.samples['valence']),
                        'raw': _rounded(s.samples['raw_valence']), 'emotion': s.samples['emotion'].tolist(),
                        'confidence': _rounded(s.samples['confidence'])} for s in series],

@@ -33,6 +33,49 @@ class Refused:
     body = 'Refused: more than {megabytes} MB.'
 
 
+class Video:
+    """The tab Video."""
+
+    choose = 'Read the faces in a video'
+    upload = 'Choose a video file'
+    clip = 'Take the built-in clip'
+    clip_name = 'Built-in clip'
+    hint = ('Or drop a file here. Up to {megabytes} MB and {minutes:g} minutes. The video stays on the machine that '
+            'serves this page and is removed when it has been read.')
+    too_large = ''
+    progress = 'Progress'
+    cancel = 'Cancel'
+    state_uploading = 'Uploading: {percent} %'
+    state_waiting = 'Waiting for another video to be finished'
+    state_starting = 'Starting'
+    state_running = 'Reading faces: {percent} %, {frames} frames'
+    left = '– about {time} left'
+    interrupted = 'The upload was interrupted. Is the file too large, or the connection lost?'
+    picture = 'Picture of the video with its faces'
+    faces = 'Faces in this frame'
+    away = 'not here'
+    nobody = 'No face was seen for half a second or longer.'
+    line = 'Valence over time'
+    smoothed = 'thick: smoothed'
+    raw = 'thin: raw'
+    chart = 'Valence of each face over the length of the video'
+    positive = 'positive'
+    neutral = 'neutral'
+    negative = 'negative'
+    seconds_axis = 'seconds from the start'
+    play = 'Play'
+    pause = 'Pause'
+    position = 'Position in the video'
+    keys = 'Drag along the line, or: blank plays and pauses, ← → go by frame, with Shift by second, Home and End.'
+    downloads = 'Downloads'
+    csv = 'CSV'
+    png = 'Picture (PNG)'
+    mp4 = 'Annotated video (MP4)'
+    another = 'Another video'
+    kept = ('The results are removed when you choose another video, after {minutes} minutes, or {away} minutes after '
+            'the page was closed.')
+
+
 class VideoErrors:
     """Why a video is not taken, or its reading ended early."""
 
@@ -42,6 +85,9 @@ class VideoErrors:
                  'their content.')
     upload_stopped = 'The upload stopped half-way. Try again.'
     disk = 'This machine has not enough free disk space for the video and its results.'
+    no_cookie = 'Your browser must accept cookies from this page; reload it and try again.'
+    cancelled = 'The upload was cancelled.'
+    nothing = 'There is no such video here.'
     full = 'There are already as many videos as this machine takes at a time: {count}. Try again later.'
     busy = 'A video of yours is already being read. Cancel it first.'
     unreadable = 'The video cannot be read: it is damaged, incomplete or of a kind that this machine cannot decode.'

@@ -1,0 +1,46 @@
+// How valence over time looks, wherever the page draws it.
+
+// A colour made for light and dark grounds: {light, dark}.
+export function shade(colour, dark) { return dark ? colour.dark : colour.light; }
+
+// With a sign, and a real minus.
+export function signed(value, digits = 2) { return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits); }
+
+// An option for ECharts.
+//   lines: [{id, light, dark, dash, smoothed: [[time, valence] or [null, null]], raw: the same}]
+//   axis: of time, what differs from the usual
+//   names: {positive, neutral, negative} of the bands
+export function valenceOption({ palette, names, lines, axis, dark }) {
+  const ink = dark ? "#d8d8d8" : "#444444";
+  const faint = dark ? "#484848" : "#dddddd";
+  const series = lines.flatMap((line) => {
+    const colour = shade(line, dark);
+    const common = { type: "line", showSymbol: false, silent: true, connectNulls: false };
+    return [
+      { ...common, id: line.id + " raw", name: line.id + " raw", z: 2, data: line.raw,
+        lineStyle: { color: colour, width: 1, opacity: 0.55 } },
+      { ...common, id: line.id, name: line.id, z: 3, data: line.smoothed,
+        lineStyle: { color: colour, width: 2.5, type: line.dash.length ? line.dash : "solid" } },
+    ];
+  });
+  const bands = Object.entries(palette.groups).map(([name, group]) => [
+    { yAxis: group.bounds[0], name: names[name], itemStyle: { color: shade(group, dark), opacity: 0.1 },
+      label: { color: shade(group, dark), position: "insideLeft", fontSize: 12 } },
+    { yAxis: group.bounds[1] },
+  ]);
+  series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
+    markArea: { silent: true, data: bands },
+    markLine: { silent: true, symbol: "none", label: { show: false }, data: [{ yAxis: 0 }],
+      lineStyle: { color: ink, type: "solid", width: 1, opacity: 0.6 } } });
+  const { axisLabel, ...ofTime } = axis;
+  return {
+    animation: false,
+    grid: { left: 44, right: 14, top: 10, bottom: 42 },
+    xAxis: { type: "value", nameLocation: "middle", nameGap: 26, nameTextStyle: { color: ink },
+      axisLabel: { color: ink, ...axisLabel }, splitLine: { lineStyle: { color: faint } },
+      axisLine: { lineStyle: { color: ink } }, ...ofTime },
+    yAxis: { type: "value", min: -1, max: 1, interval: 0.5, splitLine: { lineStyle: { color: faint } },
+      axisLabel: { color: ink, formatter: (v) => (v ? signed(v, Number.isInteger(v) ? 0 : 1) : "0") } },
+    series,
+  };
+}
