@@ -56,6 +56,8 @@ class FerNode(LifecycleNode):
     def __init__(self, **kwargs):
         super().__init__('fer', **kwargs)
         self.failure = ''
+        self.starting = False
+        """While a failure ends the program, which says why."""
         self.monitor = Monitor()
         self._pipeline = None
         self._new_settings = None
@@ -86,7 +88,7 @@ class FerNode(LifecycleNode):
             self._pipeline = (CropPipeline if self._reads_humans else FacePipeline)(self._settings())
         except PipelineError as error:
             self.failure = str(error)
-            if not self.parameters.autostart:  # with autostart the program ends with it
+            if not self.starting:
                 self.get_logger().error(f'not configured: {error}')
             return TransitionCallbackReturn.FAILURE
         self.failure = ''
@@ -296,10 +298,12 @@ def create() -> FerNode:
     """
     node = FerNode()
     if node.parameters.autostart:
+        node.starting = True
         for transition in (node.trigger_configure, node.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
                 node.destroy_node()
                 raise Stop(node.failure)
+        node.starting = False
     return node
 
 
