@@ -107,25 +107,27 @@ def crop_faces(image: np.ndarray, squares: Sequence[Square]) -> np.ndarray:
 
 
 def _crop(image: np.ndarray, square: Square) -> np.ndarray:
-    # First the upright part that holds the turned square, brought to about twice the final size by averaging, so that
-    # turning is cheap and nothing is sampled too coarsely; then turned; then averaged to the final size.
+    # First the upright part that holds the turned square, averaged over whole blocks of pixels (which is much faster
+    # than any other ratio) until it is one to two times twice the final size; then turned, where a step of at most two
+    # pixels leaves none out; then averaged to the final size.
     sine, cosine = math.sin(square.tilt), math.cos(square.tilt)
     reach = square.side * (abs(sine) + abs(cosine)) / 2 + 1
     part, left, top = _part(image, square.x - reach, square.y - reach, square.x + reach, square.y + reach)
-    shrink = min(1.0, 2 * INPUT_SIZE / square.side)
-    if shrink < 1:
-        size = max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink))
-        scale = np.array(size) / part.shape[1::-1]
-        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    else:
-        scale = np.ones(2)
     if part.ndim == 3:
         part = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
     fine = 2 * INPUT_SIZE
-    step = square.side / fine
-    turned = step * np.array([[cosine, -sine], [sine, cosine]])
-    origin = (square.x - left, square.y - top) + turned @ np.full(2, 0.5 - fine / 2)  # centre of the first fine pixel
-    transform = np.column_stack([scale[:, None] * turned, scale * origin - 0.5])
+    block = int(square.side) // fine
+    width, height = (side // max(block, 1) for side in part.shape[1::-1])
+    if block > 1 and width and height:
+        part = cv2.resize(part[:height * block, :width * block], (width, height), interpolation=cv2.INTER_AREA)
+    else:
+        block = 1
+    step, middle = square.side / fine, 0.5 - fine / 2
+    # Where the centre of the first fine pixel lies in the part, in pixels of the image.
+    x = square.x - left + step * (cosine - sine) * middle
+    y = square.y - top + step * (sine + cosine) * middle
+    cosine, sine = step * cosine / block, step * sine / block
+    transform = np.array(((cosine, -sine, x / block - 0.5), (sine, cosine, y / block - 0.5)))
     upright = cv2.warpAffine(part, transform, (fine, fine), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
                              borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(upright, (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_AREA)
@@ -134,7 +136,8 @@ def _crop(image: np.ndarray, square: Square) -> np.ndarray:
 def _part(image: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> tuple[np.ndarray, int, int]:
     """The pixels of a rectangle that the image has (at least one), and where they begin."""
     height, width = image.shape[:2]
-    left, right = (int(np.clip(v, 0, width)) for v in (math.floor(x0), math.ceil(x1)))
-    top, bottom = (int(np.clip(v, 0, height)) for v in (math.floor(y0), math.ceil(y1)))
-    left, top = min(left, width - 1), min(top, height - 1)
-    return image[top:max(bottom, top + 1), left:max(right, left + 1)], left, top
+    left = min(max(math.floor(x0), 0), width - 1)
+    top = min(max(math.floor(y0), 0), height - 1)
+    right = max(min(math.ceil(x1), width), left + 1)
+    bottom = max(min(math.ceil(y1), height), top + 1)
+    return image[top:bottom, left:right], left, top
