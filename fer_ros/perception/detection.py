@@ -98,6 +98,7 @@ class MediaPipeDetector:
                 f'MediaPipe {mediapipe.__version__} comes without its face models: pip install mediapipe==0.10.21, or '
                 'give a BlazeFace .tflite file as detector_model') from None
         self.confidence = confidence
+        self._rgb: np.ndarray | None = None
         with without_chatter():
             self._detector = face_detection.FaceDetection(
                 model_selection=DETECTORS.index(kind), min_detection_confidence=LOWEST_CONFIDENCE)
@@ -105,7 +106,7 @@ class MediaPipeDetector:
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         try:
-            found = self._detector.process(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).detections or ()
+            found = self._detector.process(self._to_rgb(image)).detections or ()
         except (RuntimeError, ValueError) as error:
             raise DetectorError(f'MediaPipe failed on an image of shape {image.shape}: {error}') from error
         height, width = image.shape[:2]
@@ -118,6 +119,14 @@ class MediaPipeDetector:
                 (box.xmin * width, box.ymin * height, box.width * width, box.height * height), face.score[0],
                 np.array(points, np.float32).reshape(-1, 2) * size))
         return _usable(detections, self.confidence)
+
+    def _to_rgb(self, image: np.ndarray) -> np.ndarray:
+        # Into the same memory each time, since new pages cost more than the conversion; and MediaPipe, which is done
+        # with it when it returns, takes what is read-only without a copy of its own.
+        self._rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._rgb)
+        rgb = self._rgb.view()
+        rgb.flags.writeable = False
+        return rgb
 
     def close(self) -> None:
         self._detector.close()
