@@ -61,8 +61,20 @@ class VideoRecorder:
         self._start = stamp
 
     def close(self) -> None:
-        """Complete the file. Without any frame there is none."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-            partial(self.path).replace(self.path)
+        """Complete the file. Without any frame there is none.
+
+        Raises:
+            OSError: not all frames could be written; nothing is left.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        # OpenCV does not tell when a frame could not be written.
+        capture = cv2.VideoCapture(str(partial(self.path)), cv2.CAP_FFMPEG)
+        written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        if written < self.frames:
+            partial(self.path).unlink(missing_ok=True)
+            raise OSError(f'only {written} of {self.frames} frames could be written to {self.path}: is the disk full?')
+        partial(self.path).replace(self.path)

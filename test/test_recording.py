@@ -1,3 +1,5 @@
+import resource
+
 import cv2
 import numpy as np
 import pytest
@@ -53,3 +55,20 @@ def test_without_frames_there_is_no_file(tmp_path):
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OSError, match=r'cannot write a video of 64×48 to .*a\.nonsense'):
         VideoRecorder(tmp_path / 'a.nonsense', 10.0).add(grey(50), 0.0)
+
+
+def test_a_full_disk_leaves_no_half_file(tmp_path):
+    """The limit on the size of files does what a full disk does."""
+    recorder = VideoRecorder(tmp_path / 'a.mp4', 10.0)
+    noise = np.random.default_rng(0).integers(0, 256, (100, 240, 320, 3), np.uint8)
+    recorder.add(noise[0], 0.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        for i, picture in enumerate(noise):
+            recorder.add(picture, i / 10)
+        with pytest.raises(OSError, match=r'only \d+ of 100 frames could be written to .*a\.mp4: is the disk full\?'):
+            recorder.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())

@@ -131,7 +131,10 @@ class LiveTableNode(Node):
     def close(self) -> None:
         """Complete the recording."""
         if self._recorder is not None:
-            self._recorder.close()
+            try:
+                self._recorder.close()
+            except OSError as error:
+                self.get_logger().error(f'no recording: {error}')
 
 
 def main(args: list[str] | None = None) -> int:

@@ -133,11 +133,3 @@ class _AnnotatedVideo:
             return
         self._closed = True
         self._recorder.close()
-        if self._recorder.frames:
-            # OpenCV does not tell when a frame could not be written.
-            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-            written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-            capture.release()
-            if written < self._recorder.frames:
-                raise OSError(f'only {written} of {self._recorder.frames} frames were written to {self._path}: is the '
-                              'disk full?')
