@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fer_ros.drawing.colours import FaceColours
-from fer_ros.drawing.valence_plot import SILENCE
+from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.faces import FacesFrame
-from fer_ros.history import FaceSeries, FacesHistory, Outcome
+from fer_ros.history import FaceSeries, FacesHistory, Outcome, breaks
 from fer_ros.web.faces_recording import FacesRecording
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
@@ -29,8 +29,8 @@ NO_IMAGE = 3.0
 """Seconds without a result after which the page says so."""
 FRESH = 3.5
 """Seconds that a diagnostics message, one per second, speaks of the present."""
-WANTED = 2.0
-"""Seconds that pictures are received after the last request for one; a request waits up to `Frames.PATIENCE`."""
+WANTED = 5.0
+"""Seconds that pictures are received after the last request for one: a slow browser asks rarely."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class LiveState:
             last_arrival = self._last_arrival
             epoch = self._epoch
         # FacesHistory numbers frames from 0 on.
-        gap_ns = _gap(stamps)
+        gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
                  if (points := _points(s, after, base, gap_ns))]
         present = last is not None and last_arrival is not None and now - last_arrival < NO_IMAGE
@@ -235,26 +235,19 @@ def _no_image() -> np.ndarray:
     raise LookupError('the picture was forgotten')
 
 
-def _gap(stamps: np.ndarray) -> int:
-    """Nanoseconds between frames from which on nothing was received, as in the drawn plot."""
-    usual = float(np.median(np.diff(stamps[-200:]))) if len(stamps) > 1 else 0.0
-    return round(max(SILENCE * 1e9, 4 * usual))
-
-
 def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:
     """[seconds, valence, raw valence] of the samples from frame number `after` on, null before those after a gap."""
     start = int(np.searchsorted(series.samples['frame'], after))
-    new = series.samples[start:]
     known = series.samples[max(start - 1, 0):]  # with the one before, where there is one
-    broken = (np.diff(known['frame']) > 1) | (np.diff(known['stamp_ns']) > gap_ns)
-    broken = broken if start else np.insert(broken, 0, False)
-    rows = zip(np.round((new['stamp_ns'] - base_ns) * 1e-9, 3).tolist(), np.round(new['valence'].astype(float), 4)
-               .tolist(), np.round(new['raw_valence'].astype(float), 4).tolist(), broken.tolist(), strict=True)
+    gaps = set((breaks(known, gap_ns) - (1 if start else 0)).tolist())
+    new = series.samples[start:]
+    seconds = np.round((new['stamp_ns'] - base_ns) * 1e-9, 3)
+    values = np.round(np.stack([new['valence'], new['raw_valence']]).astype(float), 4)
     points = []
-    for t, v, r, gap in rows:
-        if gap:
+    for index, point in enumerate(np.column_stack([seconds, *values]).tolist()):
+        if index in gaps:
             points.append(None)
-        points.append([t, v, r])
+        points.append(point)
     return points
 
 

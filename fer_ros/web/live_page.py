@@ -105,7 +105,7 @@ class LivePage:
         self._live.webcam.stop()
 
 
-class _LiveView(ui.element, component='live_view.js'):
+class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': 'chart'}):
     """Everything below the tab; it fetches what it shows."""
 
     def __init__(self, settings: WebSettings) -> None:

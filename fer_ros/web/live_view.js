@@ -1,6 +1,7 @@
 // What the tab Live shows. It fetches the picture and the numbers itself, each again when the last one was shown, so
 // that a slow browser gets fewer of them.
 import { echarts } from "nicegui-echart";
+import { shade, signed, valenceOption } from "fer-chart";
 
 const PERIOD = 200; // ms between two updates of lines and numbers
 const RETRY = 1000; // ms after a failure
@@ -168,6 +169,10 @@ export default {
     this.loop(this.showPicture, 0);
   },
 
+  // NiceGUI keeps the tabs that are not shown.
+  activated() { this.away = false; },
+  deactivated() { this.away = true; },
+
   unmounted() {
     this.ended = true;
     window.removeEventListener("keydown", this.onKey);
@@ -180,7 +185,7 @@ export default {
     // Call `step` again and again, each time when it has ended, but not while nobody can see it.
     async loop(step, period) {
       while (!this.ended) {
-        if (document.hidden || this.paused) {
+        if (document.hidden || this.away || this.paused) {
           await sleep(PERIOD);
           continue;
         }
@@ -261,47 +266,24 @@ export default {
       await new Promise(requestAnimationFrame); // no sooner the next than this one is seen
     },
 
-    shade(colour) { return this.dark ? colour.dark : colour.light; },
+    shade(colour) { return shade(colour, this.dark); },
 
     percent(value) { return Math.round(100 * value) + " %"; },
 
-    signed(value) { return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2); },
+    signed,
 
     probability(index) { return this.face?.probabilities[index] ?? 0; },
 
     draw() {
-      const ink = this.dark ? "#d8d8d8" : "#444444";
-      const faint = this.dark ? "#484848" : "#dddddd";
-      const relative = (point, column) => (point ? [point[0] - this.now, point[column]] : [null, null]);
-      const series = [...this.lines].flatMap(([id, { face, points }]) => {
-        const colour = this.shade(face);
-        const common = { type: "line", showSymbol: false, silent: true, connectNulls: false };
-        return [
-          { ...common, id: id + " raw", name: id + " raw", z: 2, data: points.map((point) => relative(point, 2)),
-            lineStyle: { color: colour, width: 1, opacity: 0.55 } },
-          { ...common, id, name: id, z: 3, data: points.map((point) => relative(point, 1)),
-            lineStyle: { color: colour, width: 2.5, type: face.dash.length ? face.dash : "solid" } },
-        ];
-      });
-      const bands = Object.entries(this.palette.groups).map(([name, group]) => [
-        { yAxis: group.bounds[0], name: this.texts[name], itemStyle: { color: this.shade(group), opacity: 0.1 },
-          label: { color: this.shade(group), position: "insideTopLeft", fontSize: 12 } },
-        { yAxis: group.bounds[1] },
-      ]);
-      series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
-        markArea: { silent: true, data: bands },
-        markLine: { silent: true, symbol: "none", label: { show: false }, data: [{ yAxis: 0 }],
-          lineStyle: { color: ink, type: "solid", width: 1, opacity: 0.6 } } });
-      this.chart.setOption({
-        animation: false,
-        grid: { left: 44, right: 14, top: 10, bottom: 42 },
-        xAxis: { type: "value", min: -this.seconds, max: 0, name: this.texts.seconds_axis, nameLocation: "middle",
-          nameGap: 26, nameTextStyle: { color: ink }, axisLabel: { color: ink, formatter: (v) => String(Math.abs(v)) },
-          splitLine: { lineStyle: { color: faint } }, axisLine: { onZero: false, lineStyle: { color: ink } } },
-        yAxis: { type: "value", min: -1, max: 1, interval: 0.5, axisLine: { onZero: false }, splitLine: { lineStyle: { color: faint } },
-          axisLabel: { color: ink, formatter: (v) => (v ? (v < 0 ? "−" : "+") + Math.abs(v) : "0") } },
-        series,
-      }, { replaceMerge: ["series"] });
+      const relative = (points, column) =>
+        points.map((point) => (point ? [point[0] - this.now, point[column]] : [null, null]));
+      this.chart.setOption(valenceOption({
+        palette: this.palette, names: this.texts, dark: this.dark,
+        lines: [...this.lines].map(([id, { face, points }]) =>
+          ({ ...face, id, smoothed: relative(points, 1), raw: relative(points, 2) })),
+        axis: { min: -this.seconds, max: 0, name: this.texts.seconds_axis,
+          axisLabel: { formatter: (seconds) => String(Math.abs(seconds)) } },
+      }), { replaceMerge: ["series"] });
     },
 
     // The face in the picture under the mouse; outside all of them the primary one.
@@ -317,7 +299,7 @@ export default {
     pause() { this.paused = !this.paused; },
 
     pressed(event) {
-      if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+      if (this.away || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
       if (event.target.closest("input:not([type=radio]), textarea, select, [contenteditable], .q-dialog")) return;
       const key = event.key.toLowerCase();
       if (/^[0-9]$/.test(key) && this.options[key]) this.chosen = this.options[key].id;

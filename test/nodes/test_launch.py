@@ -96,3 +96,18 @@ def test_a_missing_video_ends_the_launch(prefix, tmp_path):
 def children(pid: int) -> list[int]:
     return [int(child) for task in Path(f'/proc/{pid}/task').iterdir()
             for child in (task / 'children').read_text().split()]
+
+
+def test_the_page_is_served_where_it_is_wanted(prefix, tmp_path):
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    parameters = tmp_path / 'parameters.yaml'
+    parameters.write_text('/**/dashboard:\n  ros__parameters:\n    port: 0\n')
+    robot = Robot()
+    process = launched(prefix, tmp_path / 'log', 'dashboard:=true', 'plot:=false', f'params_file:={parameters}')
+    try:
+        robot.wait(lambda: 'the page is at http://127.0.0.1:' in (tmp_path / 'log').read_text(), 'for the page')
+        assert 'dashboard' in robot.node.get_node_names()
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        robot.close()

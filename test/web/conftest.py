@@ -50,6 +50,20 @@ class Watched:
         return page
 
 
+@pytest.fixture(scope='session')
+def _kept(chromium):
+    return Watched(chromium.new_context(viewport={'width': 900, 'height': 700}))
+
+
+@pytest.fixture
+def browser(_kept):
+    """One whose cache is kept from test to test, which saves seconds; its pages are closed after the test."""
+    _kept.errors.clear()
+    yield _kept
+    for page in _kept.context.pages:
+        page.close()
+
+
 @pytest.fixture
 def watch(chromium):
     """Opens contexts, for example ``watch(viewport={'width': 390, 'height': 844})``: each is a browser of its own."""

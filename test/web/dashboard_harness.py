@@ -1,13 +1,24 @@
 """The dashboard as a process of its own, and what the node `fer` would tell it, over real DDS."""
 
 import re
+import threading
 import time
 from pathlib import Path
 
-from harness import PATIENCE, Program, Robot
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from harness import PATIENCE, Program
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
 
 from fer_ros.emotions import EMOTIONS, valence
 from fer_ros.faces import FaceEmotion, FacesFrame, encode
+from fer_ros.nodes.image_conversion import to_message
 
 URL = re.compile(r'the page is at (http://\S+)')
 
@@ -39,9 +50,88 @@ def face(face_id: str, happy: float, raw_happy: float | None = None, box=(100.0,
                        float(valence(smoothed)), float(valence(raw)))
 
 
-def faces_json(stamp_ns: int, *faces: FaceEmotion, primary: str | None = None) -> str:
-    """A ``~/faces`` message of a 640×480 image."""
-    return encode(FacesFrame(stamp_ns, 'camera', 640, 480, faces, primary or (faces[0].face_id if faces else None)))
+class Fer:
+    """The node `fer` as far as the dashboard knows it, in a thread: shows `faces` until told otherwise.
 
+    Args:
+        rate: results per second.
+    """
 
-__all__ = ['PATIENCE', 'Dashboard', 'Robot', 'face', 'faces_json']
+    def __init__(self, rate: float = 15.0):
+        self.faces: tuple[FaceEmotion, ...] = ()
+        self.silent = False
+        """Publish nothing but diagnostics."""
+        self.status = DiagnosticStatus(name='fer: faces', values=[
+            KeyValue(key=k, value=v) for k, v in (('state', 'active'), ('device', 'cpu'), (
+                'image topic', '/camera/image_raw'), ('publishers', '0'), ('dropped in the last 3 s', '4'))])
+        self.calls: list[str] = []
+        self.sent = 0
+        """Results so far."""
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context)
+        self.node = Node('fer', context=self._context)
+        self._faces = self.node.create_publisher(String, '~/faces', 10)
+        self._annotated = self.node.create_publisher(
+            Image, '~/annotated', QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE))
+        self._diagnostics = self.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.node.create_service(Trigger, '~/calibrate_neutral', self._on_calibrate)
+        self.node.create_service(Trigger, '~/reset_calibration', self._on_reset)
+        self.node.create_timer(1 / rate, self._publish)
+        self.node.create_timer(0.5, lambda: self._diagnostics.publish(DiagnosticArray(status=[self.status])))
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        while not self._ended.is_set():
+            self._executor.spin_once(timeout_sec=0.1)
+
+    def _publish(self) -> None:
+        if self.silent:
+            return
+        stamp = self.node.get_clock().now()
+        faces = self.faces
+        self._faces.publish(String(data=encode(FacesFrame(
+            stamp.nanoseconds, 'camera', 640, 480, faces, faces[0].face_id if faces else None))))
+        if self._annotated.get_subscription_count():
+            picture = np.full((480, 640, 3), self.sent % 200, np.uint8)
+            self._annotated.publish(to_message(picture, Header(stamp=stamp.to_msg(), frame_id='camera')))
+        self.sent += 1
+
+    def _on_calibrate(self, request, response):
+        self.calls.append('calibrate')
+        response.success, response.message = True, 'face fa: neutral from 30 frames'
+        return response
+
+    def _on_reset(self, request, response):
+        self.calls.append('reset')
+        response.success, response.message = False, 'the node is not active'
+        return response
+
+    @property
+    def lookers(self) -> int:
+        """Who subscribes to the pictures."""
+        return self._annotated.get_subscription_count()
+
+    def wait(self, condition, what: str = '') -> None:
+        """Until `condition` holds."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f'waited in vain {what}'
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._ended.set()
+        self._thread.join()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self._context)
+
+    def __enter__(self) -> 'Fer':
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()

@@ -25,7 +25,7 @@ export function valenceOption({ palette, names, lines, axis, dark }) {
   });
   const bands = Object.entries(palette.groups).map(([name, group]) => [
     { yAxis: group.bounds[0], name: names[name], itemStyle: { color: shade(group, dark), opacity: 0.1 },
-      label: { color: shade(group, dark), position: "insideLeft", fontSize: 12 } },
+      label: { color: shade(group, dark), position: "insideTopLeft", fontSize: 12 } },
     { yAxis: group.bounds[1] },
   ]);
   series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
@@ -38,8 +38,8 @@ export function valenceOption({ palette, names, lines, axis, dark }) {
     grid: { left: 44, right: 14, top: 10, bottom: 42 },
     xAxis: { type: "value", nameLocation: "middle", nameGap: 26, nameTextStyle: { color: ink },
       axisLabel: { color: ink, ...axisLabel }, splitLine: { lineStyle: { color: faint } },
-      axisLine: { lineStyle: { color: ink } }, ...ofTime },
-    yAxis: { type: "value", min: -1, max: 1, interval: 0.5, splitLine: { lineStyle: { color: faint } },
+      axisLine: { onZero: false, lineStyle: { color: ink } }, ...ofTime },
+    yAxis: { type: "value", min: -1, max: 1, interval: 0.5, axisLine: { onZero: false }, splitLine: { lineStyle: { color: faint } },
       axisLabel: { color: ink, formatter: (v) => (v ? signed(v, Number.isInteger(v) ? 0 : 1) : "0") } },
     series,
   };
