@@ -16,14 +16,14 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts/ttf', name), size)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)  # changing values and new ids fill it in minutes, so it must stay small: about 0.5 MB
 def _mask(text: str, size: int, bold: bool) -> np.ndarray:
-    """Coverage 0 to 1 of `text`, float32 (height, width, 1); all texts of a size and weight have one height."""
+    """Coverage 0 to 255 of `text`, uint8 (height, width, 1); all texts of a size and weight have one height."""
     font = _font(size, bold)
     ascent, descent = font.getmetrics()
     picture = Image.new('L', (max(1, round(font.getlength(text))), ascent + descent))
     ImageDraw.Draw(picture).text((0, 0), text, fill=255, font=font)
-    mask = np.asarray(picture, np.float32)[..., None] / 255
+    mask = np.array(picture)[..., None]
     mask.flags.writeable = False
     return mask
 
@@ -61,6 +61,6 @@ def put_text(image: np.ndarray, text: str, x: float, y: float, size: int, colour
     x1, y1 = min(left + width, image.shape[1]), min(top + height, image.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    mask = mask[y0 - top:y1 - top, x0 - left:x1 - left]
+    mask = mask[y0 - top:y1 - top, x0 - left:x1 - left].astype(np.float32) / 255
     area = image[y0:y1, x0:x1]
     area[:] = area + mask * (np.array(colour, np.float32) - area) + 0.5
