@@ -31,12 +31,20 @@ def bound_resources(*, cpu_s: float, memory: int, file_size: int, niceness: int)
         niceness: added to the process's own; at 10 it gets a tenth of a processor that others want.
     """
     os.nice(niceness)
-    for kind, most in ((resource.RLIMIT_CPU, int(cpu_s) + 1), (resource.RLIMIT_DATA, memory),
-                       (resource.RLIMIT_FSIZE, file_size), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, 256)):
-        hard = resource.getrlimit(kind)[1]
-        if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
-        resource.setrlimit(kind, (most, most))
+    cpu = max(1, round(cpu_s))
+    # At the first of two limits of processor time the kernel sends SIGXCPU, which tells why; at the second SIGKILL.
+    for kind, soft, hard in ((resource.RLIMIT_CPU, cpu, cpu + 5), (resource.RLIMIT_DATA, memory, memory),
+                             (resource.RLIMIT_FSIZE, file_size, file_size), (resource.RLIMIT_CORE, 0, 0),
+                             (resource.RLIMIT_NOFILE, 256, 256)):
+        most = resource.getrlimit(kind)[1]
+        if most != resource.RLIM_INFINITY:
+            soft, hard = min(soft, most), min(hard, most)
+        resource.setrlimit(kind, (soft, hard))
+
+
+def landlock() -> int:
+    """The kernel's version of Landlock; 0: it has none, or it is turned off."""
+    return max(0, ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, ctypes.c_size_t(0), 1))
 
 
 def confine(folder: Path, readable: tuple[Path, ...] = ()) -> bool:
@@ -47,10 +55,10 @@ def confine(folder: Path, readable: tuple[Path, ...] = ()) -> bool:
     Returns:
         Whether the kernel does it.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    version = libc.syscall(_CREATE, None, ctypes.c_size_t(0), 1)
-    if version < 1:
+    version = landlock()
+    if not version:
         return False
+    libc = ctypes.CDLL(None, use_errno=True)
     handled = sum(rights for since, rights in _FILES if version >= since)
     rules = struct.pack('QQ', handled, _TCP) if version >= 4 else struct.pack('Q', handled)
     ruleset = libc.syscall(_CREATE, rules, ctypes.c_size_t(len(rules)), 0)

@@ -15,6 +15,7 @@ import shutil
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
@@ -110,14 +111,19 @@ def _work(order: Order, events: TextIO) -> dict:
     if order.container:
         reader = DEMUXERS[order.container]
         os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = f'protocol_whitelist;file|input_format;{reader}'
-    # Only here, under the limits: torch and MediaPipe take seconds.
+    folder = Path(order.folder)
+    libraries = tuple(Path(path) for path in sys.path if path not in ('', os.getcwd()))
+    if order.video:
+        # What cannot be read is told at once. In a thread: confinement is a thread's, and the main one loads libraries.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_check, folder / order.video, order, libraries).result()
+    # Only here: torch and MediaPipe take seconds.
     from fer_ros.msfernet.weights import WeightsError
     from fer_ros.perception import PipelineError
     from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
     from fer_ros.recordings.processing import Settings, process
     from fer_ros.web.playback import PlaybackWriter
 
-    folder = Path(order.folder)
     results = folder / RESULTS
     results.mkdir()
     settings = Settings(annotated=True)
@@ -127,12 +133,10 @@ def _work(order: Order, events: TextIO) -> dict:
     except (PipelineError, WeightsError, FileNotFoundError, ValueError) as error:
         raise Refused('model', problem=' '.join(str(error).split())) from error
     with pipeline:
-        libraries = (Path(path) for path in sys.path if path not in ('', os.getcwd()))
-        if not confine(folder, tuple(libraries)):
+        if not confine(folder, libraries):
             print('this kernel cannot confine the process to its folder', file=sys.stderr)
         _tell(events, begun=True)
         path = folder / order.video if order.video else _write_clip(folder, order)
-        _check(path, order)
         last = 0.0
 
         def report(frames: int, share: float) -> bool:
@@ -170,21 +174,26 @@ def _write_clip(folder: Path, order: Order) -> Path:
     return recorder.path
 
 
-def _check(path: Path, order: Order) -> None:
-    """Before any frame is decoded: size and length as the container says. It may lie, so they are watched too."""
+def _check(path: Path, order: Order, libraries: tuple[Path, ...]) -> None:
+    """Whether the video can be opened, and is not too large by what its container says, which may lie."""
     import cv2
+
+    import fer_ros.sources  # noqa: F401 (tells FFmpeg to be quiet)
+    confine(path.parent, libraries)
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
         width, height, frames, rate = (capture.get(key) for key in (
             cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+        if width * height > order.pixels:
+            raise Refused('resolution', width=int(width), height=int(height), pixels=order.pixels)
+        if frames > 0 and rate > 0 and frames / rate > order.seconds:
+            raise Refused('length', seconds=order.seconds)
+        if frames > order.frames:
+            raise Refused('frames', frames=order.frames)
+        if not capture.isOpened() or not capture.grab():
+            raise Refused('unreadable')
     finally:
         capture.release()
-    if width * height > order.pixels:
-        raise Refused('resolution', width=int(width), height=int(height), pixels=order.pixels)
-    if frames > 0 and rate > 0 and frames / rate > order.seconds:
-        raise Refused('length', seconds=order.seconds)
-    if frames > order.frames:
-        raise Refused('frames', frames=order.frames)
 
 
 def order_line(order: Order) -> str:

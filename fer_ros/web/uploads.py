@@ -3,7 +3,8 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fer_ros.web.texts import VideoErrors
@@ -70,16 +71,25 @@ async def receive(chunks: AsyncIterator[bytes], folder: Path, limit: int, announ
     """
     path = folder / 'upload'
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as file:
+        with _writing():
+            file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb')  # noqa: SIM115
+        with file:
             kind = await _receive(chunks, file, folder, limit, announced)
         named = path.with_suffix(f'.{kind}')  # OpenCV's readers of some kinds want to see it
-        path.rename(named)
+        with _writing():
+            path.rename(named)
         return named, kind
-    except BaseException as error:
+    except BaseException:
         path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UploadError(VideoErrors.disk, 507) from error
         raise
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UploadError(VideoErrors.disk, 507) from error
 
 
 async def _receive(chunks: AsyncIterator[bytes], file, folder: Path, limit: int, announced: int) -> str:
@@ -102,7 +112,8 @@ async def _receive(chunks: AsyncIterator[bytes], file, folder: Path, limit: int,
                 raise UploadError(VideoErrors.empty if not block else VideoErrors.not_video, 415)
         if len(block) >= _BLOCK or ended:
             _check(size, limit, len(block), folder)
-            await asyncio.to_thread(file.write, block)
+            with _writing():
+                await asyncio.to_thread(file.write, block)
             block = bytearray()
     return kind
 
@@ -110,5 +121,6 @@ async def _receive(chunks: AsyncIterator[bytes], file, folder: Path, limit: int,
 def _check(size: int, limit: int, to_write: int, folder: Path) -> None:
     if size > limit:
         raise UploadError(VideoErrors.too_large.format(megabytes=limit >> 20), 413)
-    if to_write and shutil.disk_usage(folder).free - to_write < RESERVE:
-        raise UploadError(VideoErrors.disk, 507)
+    with _writing():
+        if to_write and shutil.disk_usage(folder).free - to_write < RESERVE:
+            raise UploadError(VideoErrors.disk, 507)
