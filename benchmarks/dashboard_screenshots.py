@@ -42,17 +42,19 @@ def main() -> None:
             page.goto(url)
             page.wait_for_function(f'''() => {{
               const view = getElement(Number(document.querySelector('.fer-live')?.id.slice(1)));
-              return view?.now > {LINES} && view.pictureShown && view.faces.length === 2 && view.face;
+              if (!(view?.now > {LINES} && view.pictureShown && view.faces.length === 2 && view.face)) return false;
+              view.away = true;  // what is seen now stays
+              return true;
             }}''')
             page.screenshot(path=options.output / name, full_page=True)
             page.close()
-            _with_few_colours(options.output / name)
+            _compress(options.output / name)
             print(options.output / name)
         browser.close()
 
 
-def _with_few_colours(path: Path) -> None:
-    """Make the file small enough for a repository: PNG with its best compression."""
+def _compress(path: Path) -> None:
+    """Write it again as small as PNG can be."""
     image = cv2.imread(str(path))
     cv2.imwrite(str(path), image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 

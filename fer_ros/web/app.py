@@ -1,7 +1,6 @@
 """The page and its server."""
 
 import socket
-from collections.abc import Callable
 from contextlib import closing
 
 import uvicorn
@@ -17,6 +16,8 @@ from fer_ros.web.video_page import VideoPage
 
 GRACE = 2
 """Seconds that browsers have to end what they are being sent when the program ends."""
+CONNECTIONS = 256
+"""At a time; more are told to come again."""
 
 
 class Server:
@@ -44,7 +45,7 @@ class Server:
                          max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
         self._server = uvicorn.Server(uvicorn.Config(
             guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
-            ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
+            limit_concurrency=CONNECTIONS, ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
 
     @property
     def url(self) -> str:
@@ -68,13 +69,12 @@ class Server:
 
     def _build(self) -> None:
         ui.add_css(STYLE)
-        dark = ui.dark_mode(None)
         with ui.header().classes('fer-header'):
             ui.link(Page.skip, '#content').classes('fer-skip')
             with ui.tabs().props('dense inline-label') as tabs:
                 live, video = ui.tab(Page.live), ui.tab(Page.video)
             ui.space()
-            _theme_button(dark.set_value)
+            _theme_button()
         with ui.tab_panels(tabs, value=live, animated=False).classes('fer-panels').props('id=content'):
             with ui.tab_panel(live):
                 self._live.build()
@@ -82,10 +82,9 @@ class Server:
                 self._video.build()
 
 
-def _theme_button(choose: Callable[[bool], None]) -> None:
-    async def switch() -> None:
-        choose(not await ui.run_javascript('document.body.classList.contains("body--dark")'))
-    ui.button(icon='contrast', on_click=switch).props(f'flat round dense color=inherit aria-label="{Page.theme}"')
+def _theme_button() -> None:
+    button = ui.button(icon='contrast').props(f'flat round dense color=inherit aria-label="{Page.theme}"')
+    button.on('click', js_handler='() => setDark(!Quasar.Dark.isActive)')
 
 
 def _listen(host: str, port: int) -> socket.socket:

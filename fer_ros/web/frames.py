@@ -46,6 +46,8 @@ class Frames:
         while True:
             self._state.want_pictures()
             newest = self._state.newest_picture
+            if newest is None:  # what is left is from another time
+                self._latest = None
             if self._latest and newest and newest.number == self._latest.number != number:
                 return self._latest
             if self._task is None or self._task.done():
@@ -88,7 +90,7 @@ class Frames:
     def _encode(self, picture: Picture) -> bytes | None:
         try:
             image = picture.image()
-        except (ConversionError, LookupError):
+        except ConversionError:
             return None
         height, width = image.shape[:2]
         if width > self._width:

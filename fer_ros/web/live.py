@@ -82,6 +82,7 @@ class LiveState:
         self._last_arrival: float | None = None
         self._health, self._health_at = Health(), -math.inf
         self._publishers = 0
+        self._pictures = 0
         self._picture: Picture | None = None
         self._wanted_at = -math.inf
 
@@ -115,8 +116,8 @@ class LiveState:
 
     def picture(self, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
         """A picture came; the one before is forgotten."""
-        with self._lock:
-            self._picture = Picture(self._picture.number + 1 if self._picture else 1, stamp_ns, image)
+        self._pictures += 1
+        self._picture = Picture(self._pictures, stamp_ns, image)
         self.on_picture()
 
     def health(self, health: Health) -> None:
@@ -141,14 +142,12 @@ class LiveState:
 
     @property
     def newest_picture(self) -> Picture | None:
-        """The newest; None before the first."""
+        """The newest; None before the first, and after a time in which nobody looked."""
         return self._picture
 
     def forget_picture(self) -> None:
         """Nobody looks any more: what was seen last is not kept."""
-        if self._picture is not None:
-            with self._lock:
-                self._picture = Picture(self._picture.number, 0, _no_image)
+        self._picture = None
 
     def clear(self) -> None:
         """Forget the lines."""
@@ -229,10 +228,6 @@ class LiveState:
         if health.level:
             return {'level': 'warn', 'text': Connection.trouble, 'detail': health.message}
         return {'level': 'ok', 'text': Connection.good, 'detail': ''}
-
-
-def _no_image() -> np.ndarray:
-    raise LookupError('the picture was forgotten')
 
 
 def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:

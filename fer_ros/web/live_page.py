@@ -19,7 +19,7 @@ from fer_ros.web.webcam import Webcam
 
 ANSWER = 10.0
 """Seconds that the node `fer` has to answer; a calibration takes two."""
-FRESH = {'Cache-Control': 'no-store', 'Content-Encoding': 'identity'}
+FRESH = {'Cache-Control': 'no-store'}
 
 
 class LiveSource(Protocol):
@@ -96,8 +96,7 @@ class LivePage:
         if data is None:
             return Response('there is no recording', 404)
         return Response(data, media_type='text/csv; charset=utf-8', headers={
-            'Cache-Control': 'no-store',
-            'Content-Disposition': f'attachment; filename="faces_{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"'})
+            **FRESH, 'Content-Disposition': f'attachment; filename="faces_{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"'})
 
     def close(self) -> None:
         """The program ends."""

@@ -1,10 +1,10 @@
 """What the page is told when it starts."""
 
+import ipaddress
 from dataclasses import dataclass
 
 SHORTEST_TOKEN = 12
 """Characters."""
-LOOPBACK = ('127.0.0.1', '::1', 'localhost')
 
 
 class SettingsError(Exception):
@@ -33,9 +33,16 @@ class WebSettings:
         Raises:
             SettingsError: everybody in the network could look.
         """
-        if self.host not in LOOPBACK and not self.access_token:
+        if not _is_loopback(self.host) and not self.access_token:
             raise SettingsError(f'host {self.host} lets other machines in: set an access_token too, for example the '
                                 'output of python3 -c "import secrets; print(secrets.token_urlsafe())"')
         if self.access_token and len(self.access_token) < SHORTEST_TOKEN:
             raise SettingsError(f'access_token has {len(self.access_token)} characters, too few to keep others out: '
                                 f'use at least {SHORTEST_TOKEN}')
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == 'localhost' or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -84,6 +84,8 @@ def test_without_a_new_picture_the_request_ends(state, monkeypatch):
         jpeg = await encoder.after(0)
         assert await encoder.after(jpeg.number) is None
         assert (await encoder.after(0)).number == jpeg.number, 'a second viewer is shown what there is'
+        state.forget_picture()
+        assert await encoder.after(0) is None, 'but not what was seen before a pause'
         encoder.close()
     asyncio.run(run())
 
