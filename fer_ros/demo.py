@@ -52,14 +52,25 @@ class Processes:
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            for other, process in self._running.items():
-                code = process.poll()
-                if code or (code == 0 and other != name):
-                    raise DemoError(f'{other} has ended: {self._last_line(other)}')
+            self.check(may_end=name)
             if self._running[name].poll() == 0 or condition():
                 return
             time.sleep(0.1)
         raise DemoError(f'nothing came from {name} within {seconds:.0f} s; see {self._logs}')
+
+    def pid(self, name: str) -> int:
+        """Process id of `name`."""
+        return self._running[name].pid
+
+    def check(self, may_end: str = '') -> None:
+        """
+        Raises:
+            DemoError: a process failed, or one other than `may_end` has ended.
+        """
+        for name, process in self._running.items():
+            code = process.poll()
+            if code or (code == 0 and name != may_end):
+                raise DemoError(f'{name} has ended: {self._last_line(name)}')
 
     def end(self) -> None:
         """Interrupt every process, wait for its end, and kill the groups of those that do not end."""
