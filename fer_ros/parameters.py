@@ -93,12 +93,15 @@ FER_NODE = (
     Parameter('runtime', 'auto', 'What runs the network: auto takes ONNX Runtime on a CPU where it is installed, and '
               'torch elsewhere; onnxruntime runs on the CPU only.', choices=('auto', 'torch', 'onnxruntime'),
               at_configure=True),
-    Parameter('threads', 1, 'CPU threads of the network.', range=(1, 64), at_configure=True),
+    Parameter('threads', 2, 'CPU threads that share the faces of a frame, as far as there are processors.',
+              range=(1, 64), at_configure=True),
     Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), full range (about '
               '5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'), at_configure=True),
     Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx), and by a MediaPipe without '
               'bundled models (.tflite).', at_configure=True),
     Parameter('detection_confidence', 0.5, 'Faces found with a lower score are ignored.', range=(0.05, 1.0)),
+    Parameter('detect_every', 1, 'Look for faces in every so-manieth frame only, and take them to move on as they did '
+              'in between: saves processor time, costs accuracy of the boxes.', range=(1, 30)),
     Parameter('max_faces', 16, 'At most this many faces are followed, largest first.', range=(1, 64)),
     Parameter('track_timeout', 1.0, 'A face not seen for this long loses its id.', 's', (0.05, 30.0)),
     Parameter('half_life', 0.3, 'Smoothing: after this time an old expression counts half. 0: no smoothing.', 's',

@@ -3,6 +3,7 @@
 The graph is made from the weights in memory, so there is one model file only.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import numpy as np
@@ -26,7 +27,8 @@ class OnnxRuntime:
 
     Args:
         model: the network, on the CPU.
-        threads: that work on one batch.
+        threads: that share the faces of a batch. A single face is read by one: its convolutions are so small that
+            sharing them costs much processor time for little.
 
     Raises:
         RuntimeFailure: onnx or onnxruntime are missing or do not work.
@@ -41,21 +43,27 @@ class OnnxRuntime:
         try:
             import onnxruntime
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
-            options.inter_op_num_threads = 1
-            # Threads that wait would otherwise keep their cores busy, which the camera and others need.
-            options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+            # No threads of its own, which would keep their cores busy while they wait.
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
             # Python errors tell what goes wrong; by default it is written to stderr as well.
             options.log_severity_level = 4
             self._session = onnxruntime.InferenceSession(probabilities_onnx(model), options,
                                                          providers=['CPUExecutionProvider'])
-            self.probabilities(np.zeros((2, INPUT_SIZE, INPUT_SIZE), np.uint8))  # the first run takes its memory
+            self._threads = threads
+            self._pool = ThreadPoolExecutor(threads - 1, 'onnx_runtime') if threads > 1 else None
+            # The first run takes its memory.
+            self.probabilities(np.zeros((2 * threads, INPUT_SIZE, INPUT_SIZE), np.uint8))
         except Exception as error:  # its own kinds of error have no common base, and a broken install can raise any
             raise RuntimeFailure(f'ONNX Runtime cannot run the network ({type(error).__name__}: {first_line(error)}): '
                                  f'set runtime to torch, or {INSTALL}') from error
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        parts = np.array_split(faces, min(self._threads, len(faces)))
         try:
-            return self._session.run(None, {'faces': faces})[0]
+            others = [self._pool.submit(self._run, part) for part in parts[1:]]
+            return np.concatenate([self._run(parts[0]), *(other.result() for other in others)])
         except Exception as error:
             raise RuntimeFailure(f'the network failed in ONNX Runtime: {first_line(error)}') from error
+
+    def _run(self, faces: np.ndarray) -> np.ndarray:
+        return self._session.run(None, {'faces': faces})[0]

@@ -1,7 +1,7 @@
 """A frame and its stamp in, the faces with their emotions out: what node, demo and offline video share."""
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from fer_ros.perception.detection import create_detector
 from fer_ros.perception.primary import PrimaryFace
 from fer_ros.perception.reading import FaceReader
 from fer_ros.perception.recognition import EmotionRecognizer
-from fer_ros.perception.tracking import FaceTracker
+from fer_ros.perception.tracking import FaceTracker, Track
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in FER_NODE}
 
@@ -29,6 +29,7 @@ class PipelineSettings:
     detector: str = _DEFAULTS['detector']
     detector_model: str | Path = _DEFAULTS['detector_model']
     detection_confidence: float = _DEFAULTS['detection_confidence']
+    detect_every: int = _DEFAULTS['detect_every']
     max_faces: int = _DEFAULTS['max_faces']
     track_timeout: float = _DEFAULTS['track_timeout']
     half_life: float = _DEFAULTS['half_life']
@@ -65,6 +66,7 @@ class FacePipeline:
         self._framing = FRAMING[settings.detector]
         self._tracker = FaceTracker(settings.track_timeout, settings.deterministic_ids)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
+        self._last_detection: _Detected | None = None
         self.settings = settings
         self.primary: str | None = None
         """Id of the face of the last frame to speak of, or None."""
@@ -99,10 +101,7 @@ class FacePipeline:
         _check_image(image, stamp)
         self.timings, self.scores, self.primary = {}, {}, None
         watch = _Stopwatch(self.timings)
-        detections = self._detector.detect(image)
-        detections.sort(key=lambda d: -d.box[2] * d.box[3])
-        watch.stop('detect')
-        tracks = self._tracker.update(detections[:self.settings.max_faces], stamp)
+        tracks = self._find(image, stamp, watch)
         living = self.living_ids
         self.reader.keep(living)
         self.primary = self._primary_face.choose(tracks, living, stamp, image.shape[1::-1])
@@ -116,6 +115,25 @@ class FacePipeline:
         self.scores = {track.face_id: track.detection.score for track in tracks}
         watch.stop('smooth')
         return faces
+
+    def _find(self, image: np.ndarray, stamp: float, watch: '_Stopwatch') -> list[Track]:
+        """The faces of this frame, the largest first: by detection, or from the last one where `detect_every` allows.
+
+        It does not while no face is there, after a gap or a jump of the stamps, or when the image size has changed.
+        """
+        last, self._last_detection = self._last_detection, None  # should the detector fail, the next frame is detected
+        if last is not None and (last.frames < self.settings.detect_every and last.shape == image.shape
+                                 and 0 <= stamp - last.stamp < self.settings.track_timeout / 2):
+            tracks = self._tracker.carried_on(stamp)
+            if tracks:
+                self._last_detection = replace(last, frames=last.frames + 1)
+                watch.stop('detect')
+                return sorted(tracks, key=lambda track: -track.box[2] * track.box[3])[:self.settings.max_faces]
+        detections = self._detector.detect(image)
+        detections.sort(key=lambda d: -d.box[2] * d.box[3])
+        self._last_detection = _Detected(image.shape, stamp)
+        watch.stop('detect')
+        return self._tracker.update(detections[:self.settings.max_faces], stamp)
 
     def apply(self, settings: PipelineSettings) -> None:
         """Change settings while running; faces keep their ids and what is known of them.
@@ -137,6 +155,7 @@ class FacePipeline:
     def reset(self) -> None:
         """Forget all faces, as for another video."""
         self._tracker.reset()
+        self._last_detection = None
         self.reader.reset()
         self._primary_face.reset()
         self.primary = None
@@ -153,6 +172,16 @@ class FacePipeline:
 
     def __exit__(self, *exception) -> None:
         self.close()
+
+
+@dataclass(frozen=True)
+class _Detected:
+    """When the detector last looked, and at what."""
+
+    shape: tuple[int, ...]
+    stamp: float
+    frames: int = 1
+    """Since then, that one included."""
 
 
 class _Stopwatch:

@@ -1,6 +1,7 @@
 """Cropped faces to probabilities of the seven emotions, on the CPU or a GPU."""
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class EmotionRecognizer:
     Args:
         model_path: weights file (.safetensors); empty: the one that comes with the package.
         device: 'auto' (a GPU if there is a working one, else the CPU, with a log line), 'cpu', 'cuda' or 'cuda:N'.
-        threads: CPU threads. For torch this is a setting of the whole process: the last recogniser made decides.
+        threads: CPU threads at most, and no more than there are processors for this process. For torch this is a
+            setting of the whole process: the last recogniser made decides.
         runtime: 'auto' (ONNX Runtime on the CPU where it is installed, else torch with a log line; torch on a GPU),
             'torch', or 'onnxruntime' (on the CPU only).
 
@@ -51,6 +53,7 @@ class EmotionRecognizer:
             raise RecognizerError(f'threads must be at least 1, got {threads}')
         if runtime not in RUNTIMES:
             raise RecognizerError(f'unknown runtime {runtime!r}: choose one of {", ".join(RUNTIMES)}')
+        threads = min(threads, len(os.sched_getaffinity(0)))  # more would only wait for each other
         torch.set_num_threads(threads)
         try:
             self._runtime = _start(model, device, threads, runtime)

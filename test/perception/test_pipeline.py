@@ -237,6 +237,51 @@ def test_what_cannot_be_set_up_is_one_kind_of_error(settings, tmp_path):
             FacePipeline(replace(settings, **change))
 
 
+def test_faces_are_followed_between_detections(pipeline, settings, monkeypatch):
+    """Ids and boxes of detection in every frame, with a third of the detections."""
+    looked = []
+    detect = pipeline._detector.detect
+    monkeypatch.setattr(pipeline._detector, 'detect', lambda image: looked.append(image) or detect(image))
+    stage, boxes = Stage(640, 480), {}
+    images = [stage.draw([Placement('astronaut', 0.2 + 0.004 * i, 0.3, 120),
+                          Placement('hopper', 0.8 - 0.004 * i, 0.7, 140)]) for i in range(45)]
+    for every in (1, 3):
+        looked.clear()
+        pipeline.reset()
+        pipeline.apply(replace(settings, detect_every=every))
+        boxes[every] = [pipeline.process(image, i / 30) for i, image in enumerate(images)]
+        assert len(looked) == 45 // every
+        assert len({face.face_id for faces in boxes[every] for face in faces}) == 2
+    for each, followed in zip(boxes[1], boxes[3], strict=True):
+        assert len(each) == len(followed) == 2
+        for a, b in zip(each, followed, strict=True):
+            assert np.abs(np.subtract(a.box, b.box)).max() < 0.15 * a.box[2]
+
+
+def test_when_faces_are_looked_for_again(pipeline, settings, monkeypatch):
+    looked = []
+    detect = pipeline._detector.detect
+    monkeypatch.setattr(pipeline._detector, 'detect', lambda image: looked.append(image) or detect(image))
+    pipeline.apply(replace(settings, detect_every=10))
+    picture, empty = portraits()['hopper'], np.full((600, 512, 3), 90, np.uint8)
+
+    def looks(image, stamp):
+        looked.clear()
+        pipeline.process(image, stamp)
+        return len(looked)
+
+    assert looks(empty, 0.0) and looks(empty, 0.1), 'as long as there is no face'
+    assert looks(picture, 0.2)
+    assert not looks(picture, 0.3)
+    assert looks(picture, 1.3), 'after a gap'
+    assert not looks(picture, 1.4)
+    assert looks(picture, 0.9), 'the stamp went back'
+    assert not looks(picture, 1.0)
+    assert looks(np.ascontiguousarray(picture[:400]), 1.1), 'another size'
+    pipeline.apply(settings)
+    assert looks(picture[:400], 1.2), 'in every frame again'
+
+
 def test_reset_forgets_everybody(pipeline):
     picture = portraits()['hopper']
     first, = pipeline.process(picture, 0.0)

@@ -242,15 +242,30 @@ def test_unknown_device_is_named(shipped_model, device):
         EmotionRecognizer(shipped_model, device)
 
 
-def test_threads(shipped_model):
+@pytest.fixture
+def eight_processors(monkeypatch):
     before = torch.get_num_threads()
-    try:
-        EmotionRecognizer(shipped_model, 'cpu', threads=2)
-        assert torch.get_num_threads() == 2
-        with pytest.raises(RecognizerError, match='threads must be at least 1, got 0'):
-            EmotionRecognizer(shipped_model, 'cpu', threads=0)
-    finally:
-        torch.set_num_threads(before)
+    monkeypatch.setattr(recognition.os, 'sched_getaffinity', lambda pid: set(range(8)))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize('runtime', ON_CPU)
+def test_threads_share_the_faces(eight_processors, recognizer, shipped_model, crops, runtime):
+    several = EmotionRecognizer(shipped_model, 'cpu', 3, runtime)
+    for count in (1, 2, 3, 8):
+        difference = several.probabilities(crops[:count]) - recognizer.probabilities(crops[:count])
+        assert np.abs(difference).max() < 1e-4
+
+
+def test_threads(eight_processors, monkeypatch, shipped_model):
+    EmotionRecognizer(shipped_model, 'cpu', 2, 'torch')
+    assert torch.get_num_threads() == 2
+    monkeypatch.setattr(recognition.os, 'sched_getaffinity', lambda pid: {0})
+    EmotionRecognizer(shipped_model, 'cpu', 2, 'torch')
+    assert torch.get_num_threads() == 1
+    with pytest.raises(RecognizerError, match='threads must be at least 1, got 0'):
+        EmotionRecognizer(shipped_model, 'cpu', threads=0)
 
 
 def test_leaves_no_inference_mode_behind(recognizer, crops):
