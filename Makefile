@@ -1,11 +1,13 @@
 # Everything on a machine without ROS: needs Python 3.10 to 3.12 and nothing else.
 #   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; pictures and data in demo_output/
 #   make dashboard [VIDEO=…|none] [PORT=8080]              a page in the browser, until Ctrl-C
+#   make bench                                             all benchmarks, about 20 minutes; writes docs/benchmarks.md
 #   make test                                              lint and the whole test suite
 VIDEO ?=
 SECONDS_TO_RUN ?= 20
 PORT ?= 8080
 TESTS ?= test
+BENCH ?=
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
@@ -32,7 +34,7 @@ lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 
 bench: $(INSTALLED)
-	$(RUN) -m benchmarks.delivery
+	$(RUN) -m benchmarks.report $(BENCH)
 
 $(INSTALLED): requirements/base.txt requirements/dev.txt
 	@sh .ci/environment $(VENV)

@@ -263,6 +263,8 @@ def measure(bench: Bench, width: int, height: int, rate: float, faces: int, seco
     Raises:
         DemoError: no result came.
     """
+    if (width, height, rate, faces) == (640, 480, 30.0, 1):
+        seconds *= 3  # the goals are about this one, and p99 needs many frames
     alone = bench.bare(width, height, faces, rate, seconds / 2)
     sent = bench.send(width, height, faces, rate, seconds)
     results = [r for r in bench.receiver.results if r[1] >= 0]

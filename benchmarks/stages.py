@@ -147,6 +147,30 @@ def start_up() -> dict[str, float]:
     return result
 
 
+def floor() -> dict[str, float]:
+    """The least time for a face's multiplications, at the speed that one thread reaches in a large matrix product."""
+    import torch
+
+    from fer_ros.msfernet.network import count_macs
+    from fer_ros.msfernet.weights import load_model
+    from fer_ros.perception.recognition import SHIPPED_MODEL
+    from fer_ros.resources import shared_file
+
+    side, threads = 1024, torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        matrix, times = torch.rand(side, side), []
+        for _ in range(15):
+            start = time.perf_counter()
+            matrix @ matrix
+            times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    gflops = 2e-9 * side**3 / min(times)
+    gmac = count_macs(load_model(shared_file(SHIPPED_MODEL)).network) * 1e-9
+    return {'gflops': round(gflops, 1), 'gmac': round(gmac, 4), 'floor_ms': round(2e3 * gmac / gflops, 3)}
+
+
 def over_onnxruntime(rows: list[dict], threads: int = 1, batch: int = 1) -> float | None:
     """Median time of what fer_ros runs in multiples of ONNX Runtime alone; None where that is not installed."""
     times = {row['way'].partition(' (')[0]: row['p50_ms'] for row in rows
@@ -183,6 +207,7 @@ def _stages(options: argparse.Namespace) -> None:
                   'stages': stages(repeats, options.threads, progress), 'recogniser': recogniser(repeats, progress)}
     result['over_onnxruntime'] = over_onnxruntime(result['recogniser'])
     result['start_up_s'] = start_up()
+    result['floor'] = floor()
     print(stage_table(result['stages']), recogniser_table(result['recogniser']), sep='\n\n')
     if options.json:
         write_file(options.json, (json.dumps(result, indent=1) + '\n').encode())
