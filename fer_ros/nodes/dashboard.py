@@ -47,7 +47,7 @@ class DashboardNode(Node):
     """See the module; it is what `fer_ros.web.live_page.LiveSource` describes.
 
     Raises:
-        Stop: a parameter does not fit.
+        Stop, SettingsError: a parameter does not fit.
     """
 
     def __init__(self, **kwargs):

@@ -26,11 +26,10 @@ class Server:
     NiceGUI keeps its state in the module, so there is one for a process.
 
     Raises:
-        SettingsError: `settings` are not safe, or the port is in use.
+        SettingsError: host or port cannot be listened on.
     """
 
     def __init__(self, settings: WebSettings, live: LiveSource) -> None:
-        settings.check()
         self._settings = settings
         self._socket = _listen(settings.host, settings.port)
         self.port = self._socket.getsockname()[1]

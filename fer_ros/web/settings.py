@@ -13,7 +13,11 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class WebSettings:
-    """The fields are parameters of the node `dashboard`, which describes them."""
+    """The fields are parameters of the node `dashboard`, which describes them.
+
+    Raises:
+        SettingsError: everybody in the network could look.
+    """
 
     host: str = '127.0.0.1'
     port: int = 8080
@@ -28,11 +32,7 @@ class WebSettings:
     upload_seconds: float = 600.0
     upload_count: int = 4
 
-    def check(self) -> None:
-        """
-        Raises:
-            SettingsError: everybody in the network could look.
-        """
+    def __post_init__(self) -> None:
         if not _is_loopback(self.host) and not self.access_token:
             raise SettingsError(f'host {self.host} lets other machines in: set an access_token too, for example the '
                                 'output of python3 -c "import secrets; print(secrets.token_urlsafe())"')

@@ -47,8 +47,7 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     page = browser.open(dashboard.url)
     receiving(page)
     page.wait_for_function(f'() => (({LINES})().fa ?? []).length > 5')
-    first = page.evaluate(LINES)['fa']
-    assert None not in first[1:] and first[-1][1:] == pytest.approx([0.8, 0.8])
+    assert page.evaluate(LINES)['fa'][-1][1:] == pytest.approx([0.8, 0.8])
     fer.faces = (face('fa', 0.2, 0.4),)
     page.wait_for_function(f'() => ({LINES})().fa.at(-1)[1] < 0')
     fer.faces = ()
@@ -59,8 +58,8 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     fer.faces = (face('fa', 0.9),)
     page.wait_for_function(f'() => ({LINES})().fa.at(-1)?.[1] > 0')
     points = page.evaluate(LINES)['fa']
-    gap = max(index for index, point in enumerate(points) if point is None)
-    assert points[gap + 1][0] - points[gap - 1][0] > 0.4
+    back = max(index for index, point in enumerate(points) if point and point[1] < 0) + 2
+    assert points[back - 1] is None and points[back][1] > 0
     drawn = page.evaluate(SERIES)
     assert drawn['fa'] == drawn['fa raw'] >= len(points) - 20 and drawn['fb'] > 0
     assert browser.errors == []
@@ -185,12 +184,10 @@ def test_clients_that_never_read_delay_nobody(dashboard, fer):
             return json.load(answer)
     try:
         fer.wait(lambda: update()['frame'] > 0, 'for the first result')
-        sent, first = fer.sent, update()
-        fer.wait(lambda: fer.sent >= sent + 45, 'for 45 results')
-        time.sleep(0.2)
-        last = update()
-        assert last['epoch'] == first['epoch'] and last['frame'] - first['frame'] >= 40
-        assert last['status']['latency'] < 1000
+        first = update()
+        fer.wait(lambda: (now := update())['frame'] - first['frame'] >= 45 and now['status']['latency'] < 1000,
+                 'for results in time')
+        assert update()['epoch'] == first['epoch']
     finally:
         for client in idle:
             client.close()
