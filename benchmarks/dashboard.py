@@ -1,7 +1,7 @@
 """What the dashboard costs, and how late its pictures are.
 
-    python -m benchmarks.dashboard --json dashboard.json
-    python -m benchmarks.dashboard --minutes 60 --json dashboard_memory.json
+    python -m benchmarks.dashboard --json dashboard.json --docs docs/dashboard.md
+    python -m benchmarks.dashboard --minutes 60 --json dashboard_memory.json --docs docs/dashboard.md
 
 The built-in clip at 30 frames/s, fer_node and dashboard are processes of their own. For 0, 1 and 4 viewers: CPU of
 dashboard and fer_node as the kernel counts it (100 % is one core), results per second, pictures per viewer. A viewer is
@@ -29,7 +29,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.machine import described, machine
 from fer_ros.demo import environment
+from fer_ros.files import write_file
+from fer_ros.msfernet.card import fill
 
 VIEWERS = (0, 1, 4)
 PERIOD = 0.2
@@ -196,20 +199,43 @@ def measure_memory(chain: Chain, minutes: float) -> list[dict]:
     return samples
 
 
+def cost_text(cpu: list[dict], delay: dict | None, facts: dict) -> str:
+    """Markdown."""
+    rows = ['| viewers | dashboard, share of one core | fer_node, share of one core | results | pictures per viewer |',
+            '| --- | --- | --- | --- | --- |']
+    rows += [f'| {case["viewers"]} | {case["dashboard_cpu_percent"]:.1f} % | {case["fer_node_cpu_percent"]:.1f} % | '
+             f'{case["results_per_second"]:.1f}/s | {case["pictures_per_viewer_and_second"]:.1f}/s |' for case in cpu]
+    text = described(facts) + '\n\n' + '\n'.join(rows)
+    if delay:
+        text += (f'\n\nFrom the image\'s stamp to the pixels in a headless Chromium on the same machine, which draws '
+                 f'without a GPU: {delay["median_ms"]} ms (median; 95 % within {delay["p95_ms"]} ms) at '
+                 f'{delay["pictures_per_second"]:.1f} pictures/s. Of that fer_node takes {delay["fer_latency_ms"]} ms '
+                 'until the dashboard has the result.')
+    return text
+
+
+def memory_text(samples: list[dict]) -> str:
+    """Markdown."""
+    first = next(s for s in samples if s['minute'] >= min(2.0, samples[-1]['minute']))
+    return (f'Memory of the dashboard with one viewer: {first["megabytes"]:.0f} MB after {first["minute"]:.0f} min, '
+            f'{samples[-1]["megabytes"]:.0f} MB after {samples[-1]["minute"]:.0f} min, at most '
+            f'{max(s["megabytes"] for s in samples):.0f} MB.')
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=30.0, help='measured for each case (default: 30)')
     parser.add_argument('--minutes', type=float, default=0.0, help='measure memory for so long instead')
     parser.add_argument('--json', type=Path, help='write the figures here')
+    parser.add_argument('--docs', type=Path, help='document to fill them in')
     options = parser.parse_args()
     os.environ.update(environment())  # one domain for all
-    result: dict = {}
+    result: dict = {'machine': machine()}
     with tempfile.TemporaryDirectory() as folder, Chain(Path(folder)) as chain:
         if options.minutes:
             result['memory'] = measure_memory(chain, options.minutes)
-            print(f'{result["memory"][0]["megabytes"]} MB at first, {result["memory"][-1]["megabytes"]} MB after '
-                  f'{result["memory"][-1]["minute"]:g} min')
+            name, text = 'memory', memory_text(result['memory'])
         else:
             result['cpu'] = []
             for viewers in tqdm(VIEWERS, unit='case'):
@@ -217,9 +243,12 @@ def main() -> None:
                 tqdm.write(json.dumps(result['cpu'][-1]))
             time.sleep(WARM_UP)
             result['delay'] = measure_delay(chain.url, options.seconds)
-            print(json.dumps(result['delay']) if result['delay'] else 'no browser: the delay was not measured')
+            name, text = 'cost', cost_text(result['cpu'], result['delay'], result['machine'])
+    print(text)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + '\n')
+    if options.docs:
+        write_file(options.docs, fill(options.docs.read_text(encoding='utf-8'), name, text).encode())
 
 
 if __name__ == '__main__':

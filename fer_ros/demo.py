@@ -9,7 +9,6 @@ import argparse
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -85,11 +84,15 @@ class Processes:
                 except subprocess.TimeoutExpired:
                     continue
 
+    def log(self, name: str) -> str:
+        """What it has logged so far."""
+        return self._log(name).read_text(errors='replace')
+
     def _log(self, name: str) -> Path:
         return self._logs / f'{name}.log'
 
     def _last_line(self, name: str) -> str:
-        lines = self._log(name).read_text(errors='replace').splitlines()
+        lines = self.log(name).splitlines()
         line = next((line for line in reversed(lines) if line.startswith('[FATAL]')), lines[-1] if lines else '')
         return line.rpartition(f'[{name}]: ')[2] or 'no message'
 
@@ -172,20 +175,12 @@ def run_dashboard(video: str, port: int, output: Path) -> None:
         processes.start('fer_node', '--ros-args', '-r', 'image:=image_raw')
         if video != 'none':
             processes.start('video_source', '--ros-args', *_parameter('video', video))
-        processes.wait_for('dashboard', START, lambda: _answers(port))
+        processes.wait_for('dashboard', START, lambda: 'the page is at' in processes.log('dashboard'))
         print(f'fer_ros on {"what the page chooses" if video == "none" else video or "the built-in clip"}: '
               f'http://127.0.0.1:{port} (Ctrl-C ends it)', flush=True)
         processes.wait_for('dashboard', math.inf)
     finally:
         processes.end()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(('127.0.0.1', port), 1.0).close()
-        return True
-    except OSError:
-        return False
 
 
 def _parameter(name: str, value: str) -> list[str]:

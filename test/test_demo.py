@@ -1,11 +1,14 @@
 """The demo as its users start it."""
 
 import csv
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import cv2
@@ -48,6 +51,35 @@ def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(tmp_path):
     capture = cv2.VideoCapture(str(output / 'annotated.mp4'))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) > 20
     assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (640, 480)
+
+
+def test_the_page_is_served_until_it_is_interrupted(tmp_path):
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        port = free.getsockname()[1]
+    process = start('--dashboard', '--port', port, '--output', tmp_path / 'out')
+    assert f'http://127.0.0.1:{port} ' in process.stdout.readline()
+    deadline = time.monotonic() + 120
+    frames = 0
+    while not frames and time.monotonic() < deadline:
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/live/state', timeout=60) as answer:
+            frames = json.load(answer)['frame']
+        time.sleep(0.2)
+    assert frames
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == ''
+    assert not processes_with(f'port:={port}')
+
+
+def test_a_port_in_use_ends_it_with_one_line(tmp_path):
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        process = start('--dashboard', '--video', 'none', '--port', other.getsockname()[1], '--output', tmp_path)
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert err.startswith('demo: dashboard has ended: cannot listen on host 127.0.0.1') and err.count('\n') == 1
 
 
 def test_a_missing_video_ends_it_with_one_line(tmp_path):

@@ -44,7 +44,9 @@ class Server:
                          max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
         self._server = uvicorn.Server(uvicorn.Config(
             guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
-            limit_concurrency=CONNECTIONS, ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
+            limit_concurrency=CONNECTIONS,
+            loop='asyncio',  # uvloop raises errors for what is still to be sent to browsers that have gone
+            ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
 
     @property
     def url(self) -> str:
