@@ -11,7 +11,8 @@ export default {
   props: { texts: Object, palette: Object, seconds: Number },
   template: `
 <div class="fer-live">
-  <div class="fer-banner" :class="'fer-' + connection.level" role="status" aria-live="polite">
+  <p class="fer-unseen" role="status">{{ announced }}</p>
+  <div class="fer-banner" :class="'fer-' + connection.level">
     <strong>{{ connection.text }}</strong>
     <span v-if="connection.detail" class="fer-detail">{{ connection.detail }}</span>
   </div>
@@ -111,6 +112,7 @@ export default {
 
   data() {
     return {
+      announced: "", // to screen readers: not the seconds that pass, only what changes
       answer: null, // the newest of /live/state, as it came
       chosen: "", // a face's id; empty: the primary face
       lost: false,
@@ -153,6 +155,10 @@ export default {
       const time = `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
       return text.replace("{time}", time).replace("{rows}", rows);
     },
+  },
+
+  watch: {
+    "connection.level"() { this.announced = this.connection.text; },
   },
 
   mounted() {

@@ -155,11 +155,11 @@ def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
     with Fer() as fer:
         receiving(page)
         fer.silent = True
-        page.get_by_text('on /camera/image_raw: 0 publishers').wait_for()
+        page.locator('.fer-banner').get_by_text('on /camera/image_raw: 0 publishers').wait_for()
         assert page.get_by_text('No face in sight').is_visible()
         fer.silent = False
         receiving(page)
-    page.get_by_text('The node fer does not run: no publisher on /fer/faces').wait_for()
+    page.locator('.fer-banner').get_by_text('The node fer does not run: no publisher on /fer/faces').wait_for()
     page.get_by_role('button', name='Calibrate neutral face').click()
     page.get_by_text('The node fer does not answer. Does it run?').wait_for()
     with Fer():
@@ -198,10 +198,10 @@ def test_the_page_reconnects_to_a_dashboard_that_was_killed(fer, browser, tmp_pa
         url = dashboard.url
         page = browser.open(url)
         receiving(page)
-    page.get_by_text('The dashboard does not answer').wait_for()
+    page.locator('.fer-banner').get_by_text('The dashboard does not answer').wait_for()
     with Dashboard(tmp_path / 'log2', port=urlsplit(url).port) as dashboard:
         assert dashboard.url == url
-        page.get_by_text('Connected again.').wait_for()
+        page.locator('.fer-banner').get_by_text('Connected again.').wait_for()
         receiving(page)
         page.wait_for_function(f'() => (({LINES})().fa ?? []).length > 5')
         assert dashboard.end() == 0
