@@ -322,7 +322,7 @@ def _draw_stages(result: dict, path: Path) -> None:
         axis.barh(labels, widths, left=left, color=colour, label=stage)
         left = [a + b for a, b in zip(left, widths, strict=True)]
     axis.set(xlabel='milliseconds, median of each stage')
-    axis.legend(ncols=4, loc='lower right')
+    figure.legend(ncols=len(STAGES), loc='outside upper center')
     axis.grid(axis='x', alpha=0.3)
     _save(figure, path)
 
@@ -342,7 +342,7 @@ def _draw_latency(cases: list[dict], path: Path) -> None:
     axis.set_yticks(range(len(cases)), labels, fontsize=8)
     axis.invert_yaxis()
     axis.set(xlabel='milliseconds: p50, p95 and p99')
-    axis.legend(loc='lower right')
+    figure.legend(ncols=2, loc='outside upper center')
     axis.grid(axis='x', alpha=0.3)
     _save(figure, path)
 
@@ -355,7 +355,7 @@ def _draw_flat(result: dict, path: Path) -> None:
               label='longest of each second')
     axis.plot(seconds, [row['p50_ms'] for row in result['series']], color=COLOURS[0], label='p50 of each second')
     axis.set(xlabel='seconds', ylabel='latency [ms]', ylim=(0, None))
-    axis.legend(loc='upper right')
+    figure.legend(ncols=2, loc='outside upper center')
     axis.grid(alpha=0.3)
     _save(figure, path)
 
@@ -365,7 +365,7 @@ def _report(options: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [program for program in PROGRAMS if options.only is None or program.name in options.only]
     start = time.monotonic()
-    with tqdm(wanted, unit='benchmark') as bar:
+    with tqdm(wanted, unit='benchmark', disable=not wanted) as bar:
         for program in bar:
             bar.set_description(program.name)
             measure(program, folder, options.quick)
