@@ -177,8 +177,8 @@ def _serve(node: DashboardNode) -> int:
     thread.start()
     try:
         node.get_logger().info(f'the page is at {server.url}')
-        for number in SIGNALS:  # the server handles them, and then raises them again
-            signal.signal(number, signal.SIG_IGN)
+        for number in SIGNALS:  # before the server handles them, and after, when it raises them again
+            signal.signal(number, lambda *_: server.stop())
         server.run()
     finally:
         ended.set()

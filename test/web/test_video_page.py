@@ -1,0 +1,251 @@
+"""The tab Video in a real browser, served by the real node."""
+
+import csv
+import io
+import os
+import signal
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+
+from dashboard_harness import PATIENCE, Dashboard
+from playwright.sync_api import Error
+from video_files import RATE, two_faces
+
+from fer_ros.tools import process_video
+from fer_ros.web.texts import Video, VideoErrors
+
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory):
+    return two_faces(tmp_path_factory.mktemp('videos') / 'two <b>faces.mp4')
+
+
+@pytest.fixture(scope='module')
+def expected(good, tmp_path_factory):
+    """The CSV that process_video writes."""
+    folder = tmp_path_factory.mktemp('expected')
+    assert process_video.main([str(good), '--output', str(folder), '--annotated']) == 0
+    return (folder / f'{good.stem}.csv').read_bytes()
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where the dashboard makes its temporary folder; its only user is this test."""
+    folder = tmp_path / 'temporary'
+    folder.mkdir()
+    monkeypatch.setenv('TMPDIR', str(folder))
+    return folder
+
+
+def uploads(temporary) -> list:
+    """Folders of jobs."""
+    return list(temporary.glob('fer_ros_dashboard_*/*'))
+
+
+def wait_until(condition) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def open_video(browser, dashboard):
+    """A page with the tab."""
+    page = browser.open(dashboard.url)
+    to_the_tab(page)
+    return page
+
+
+def to_the_tab(page) -> None:
+    """A page that was long in coming reloads itself, and is at the tab Live again."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            page.get_by_role('tab', name='Video').click()
+            page.locator('.fer-video > *').first.wait_for(timeout=10_000)
+            return
+        except Error:
+            if time.monotonic() > end:
+                raise
+
+
+def choose(page, path) -> None:
+    page.get_by_label(Video.upload).set_input_files(path)
+
+
+def frame(page) -> int:
+    """Number of the frame whose picture is seen; waits until it is the one of the line."""
+    canvas = page.locator('canvas[data-frame]')
+    page.wait_for_function('c => c.dataset.painted === c.dataset.frame', arg=canvas.element_handle())
+    return int(canvas.get_attribute('data-painted'))
+
+
+def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, temporary, good, expected):
+    with Dashboard(tmp_path / 'log') as dashboard:
+        browser = watch(viewport={'width': 1280, 'height': 800})
+        page = open_video(browser, dashboard)
+        choose(page, good)
+        page.get_by_role('status').filter(has_text=Video.state_starting).wait_for()
+        page.reload()
+        to_the_tab(page)
+        page.get_by_role('heading', name=good.name).wait_for()  # as text, not as a tag
+        page.get_by_role('button', name=Video.play).wait_for(timeout=1000 * PATIENCE)
+
+        rows = list(csv.DictReader(io.StringIO(expected.decode())))
+        _the_lines_are_the_rows(page, rows)
+        _picture_and_line_go_together(page, rows)
+        with page.expect_download() as download:
+            page.get_by_role('link', name=Video.csv).click()
+        assert download.value.path().read_bytes() == expected
+        assert download.value.suggested_filename == 'two _b_faces.csv'
+        with page.expect_download() as download:
+            page.get_by_role('link', name=Video.mp4).click()
+        assert cv2.VideoCapture(str(download.value.path())).get(cv2.CAP_PROP_FRAME_COUNT) == 30
+        with page.expect_download() as download:
+            page.get_by_role('link', name=Video.png).click()
+        assert cv2.imread(str(download.value.path())).shape == (480, 1280, 3)
+        assert browser.errors == []
+
+        _nobody_else_sees_it(watch(), dashboard, [url for url in browser.requests if '/video/' in url])
+        page.get_by_role('button', name=Video.another).click()
+        page.get_by_label(Video.upload).wait_for()
+        wait_until(lambda: uploads(temporary) == [])
+        assert dashboard.end() == 0
+    assert list(temporary.iterdir()) == []
+
+
+def _the_lines_are_the_rows(page, rows) -> None:
+    """What the chart draws is what the CSV says."""
+    drawn = page.evaluate('''() => {
+      const element = document.querySelector('.fer-video .fer-chart');
+      const view = getElement(Number(document.querySelector('.fer-video').closest('[id^=c]').id.slice(1)));
+      return Object.fromEntries(view.chart.getOption().series.map((line) => [line.id, line.data]));
+    }''')
+    for face in ('f1', 'f2'):
+        own = [row for row in rows if row['face_id'] == face]
+        for line, column in ((face, 'valence'), (f'{face} raw', 'raw_valence')):
+            points = np.array([point for point in drawn[line] if point[0] is not None])
+            assert points[:, 0] == pytest.approx([float(row['time_s']) for row in own], abs=1e-5)
+            assert points[:, 1] == pytest.approx([float(row[column]) for row in own], abs=1.01e-4)
+    assert max(point[0] for point in drawn['f1']) != max(point[0] for point in drawn['f2'])  # one left
+
+
+def _picture_and_line_go_together(page, rows) -> None:
+    slider = page.get_by_role('slider', name=Video.position)
+    assert frame(page) == 0
+    slider.focus()
+    page.keyboard.press('End')
+    assert frame(page) == 29
+    here = {row['face_id'] for row in rows if row['frame'] == '29'}
+    away = {'f1', 'f2'} - here
+    assert len(here) == len(away) == 1
+    page.get_by_test_id(f'face-{away.pop()}').get_by_text(Video.away).wait_for()
+    page.get_by_test_id(f'face-{here.pop()}').get_by_text('−').wait_for()
+    page.keyboard.press('Home')
+    page.keyboard.press('ArrowRight')
+    assert frame(page) == 1
+    page.keyboard.press('Shift+ArrowRight')
+    assert frame(page) == 1 + RATE
+    # Along the line: the middle of the axis is the middle of the video.
+    box = page.locator('.fer-scrub').bounding_box()
+    left, width = box['x'] + 44, box['width'] - 44 - 14  # as chart/index.js lays out
+    page.mouse.move(left + 0.2 * width, box['y'] + 50)
+    page.mouse.down()
+    assert frame(page) == pytest.approx(0.2 * 29, abs=1)
+    page.mouse.move(left + 0.5 * width, box['y'] + 50)
+    page.mouse.up()
+    assert frame(page) == pytest.approx(0.5 * 29, abs=1)
+    veil = page.locator('.fer-veil').bounding_box()
+    assert veil['x'] == pytest.approx(left + 0.5 * width, abs=width / 29 + 2)
+    page.keyboard.press(' ')
+    page.get_by_role('button', name=Video.pause).wait_for()
+    page.get_by_role('button', name=Video.play).wait_for()  # at the end
+    assert frame(page) == 29
+    assert page.locator('.fer-veil').bounding_box()['width'] == pytest.approx(2, abs=1)
+
+
+def _nobody_else_sees_it(other, dashboard, addresses) -> None:
+    page = open_video(other, dashboard)
+    page.get_by_label(Video.upload).wait_for()
+    private = {address for address in addresses if address.endswith(('.json', '.jpg', '.csv', '.mp4', '.png'))}
+    assert len(private) >= 5
+    for address in private:
+        answer = page.evaluate('async (url) => (await fetch(url)).status', address)
+        assert answer == 404, address
+
+
+def test_files_that_are_not_taken(watch, tmp_path, temporary, good):
+    with Dashboard(tmp_path / 'log', upload_megabytes=1) as dashboard:
+        page = open_video(watch(), dashboard)
+        problem = page.get_by_test_id('problem')
+        text = tmp_path / 'text.mp4'
+        text.write_text('a text ' * 1000)
+        choose(page, text)
+        problem.get_by_text(VideoErrors.not_video).wait_for()
+
+        short = tmp_path / 'short.mp4'
+        short.write_bytes(good.read_bytes()[:2000])
+        choose(page, short)
+        problem.get_by_text(VideoErrors.unreadable).wait_for()
+
+        large = tmp_path / 'large.mp4'
+        large.write_bytes(good.read_bytes() + bytes(1 << 20))
+        choose(page, large)
+        problem.get_by_text(VideoErrors.too_large.format(megabytes=1)).wait_for()
+        # A page that does not check, with a length and without.
+        send = '''async (size) => {
+          const bytes = new Uint8Array(size);
+          bytes.set([0, 0, 0, 24, 102, 116, 121, 112]);
+          return (await fetch('/video/upload', { method: 'POST', body: bytes })).status;
+        }'''
+        assert page.evaluate(send, (1 << 20) + 1) == 413
+        assert page.evaluate('async () => (await fetch("/video/../../etc/passwd")).status') == 404
+        assert uploads(temporary) == []
+        choose(page, good)
+        page.get_by_role('status').filter(has_text=Video.state_starting).wait_for()
+        page.get_by_role('button', name=Video.cancel).click()
+        page.get_by_label(Video.upload).wait_for()
+        wait_until(lambda: uploads(temporary) == [])
+        assert dashboard.end() == 0
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_killed_dashboard_leaves_no_process_and_the_next_one_no_files(watch, tmp_path, temporary):
+    with Dashboard(tmp_path / 'log') as dashboard:
+        page = open_video(watch(), dashboard)
+        page.get_by_role('button', name=Video.clip).click()
+        wait_until(lambda: uploads(temporary))
+        page.get_by_role('status').filter(has_text=Video.state_starting).wait_for()
+        wait_until(lambda: readers(dashboard.process.pid))
+        reader, = readers(dashboard.process.pid)
+        dashboard.end(signal.SIGKILL)
+    wait_until(lambda: not os.path.exists(f'/proc/{reader}/cmdline') or not _command(reader))
+    assert uploads(temporary)
+    with Dashboard(tmp_path / 'log2') as dashboard:
+        assert dashboard.url
+        assert uploads(temporary) == []
+        assert dashboard.end() == 0
+    assert list(temporary.iterdir()) == []
+
+
+def readers(parent: int) -> list[int]:
+    """The processes of jobs that a dashboard has started."""
+    with open(f'/proc/{parent}/task/{parent}/children') as file:
+        own = file.read().split()
+    for task in os.listdir(f'/proc/{parent}/task'):  # a thread starts them
+        with open(f'/proc/{parent}/task/{task}/children') as file:
+            own += file.read().split()
+    return [int(pid) for pid in set(own) if 'job_process' in _command(int(pid))]
+
+
+def _command(pid: int) -> str:
+    try:
+        with open(f'/proc/{pid}/cmdline') as file:
+            return file.read()
+    except FileNotFoundError:
+        return ''
