@@ -2,12 +2,14 @@
 #   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; pictures and data in demo_output/
 #   make dashboard [VIDEO=…|none] [PORT=8080]              a page in the browser, until Ctrl-C
 #   make bench                                             all benchmarks, about 20 minutes; writes docs/benchmarks.md
+#   make soak [MINUTES=30]                                 does it stay as it is? writes docs/soak.md and its picture
 #   make test                                              lint and the whole test suite
 VIDEO ?=
 SECONDS_TO_RUN ?= 20
 PORT ?= 8080
 TESTS ?= test
 BENCH ?=
+MINUTES ?= 30
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
@@ -18,7 +20,7 @@ export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
 # Of a sourced ROS installation, or a Python with ROS wheels that runs make: .venv has its own.
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: demo dashboard test lint bench clean
+.PHONY: demo dashboard test lint bench soak clean
 .DEFAULT_GOAL := test
 
 demo: $(INSTALLED)
@@ -35,6 +37,9 @@ lint: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(RUN) -m benchmarks.report $(BENCH)
+
+soak: $(INSTALLED)
+	$(RUN) -m benchmarks.soak --minutes "$(MINUTES)" --docs docs/soak.md
 
 $(INSTALLED): requirements/base.txt requirements/dev.txt
 	@sh .ci/environment $(VENV)
