@@ -227,11 +227,13 @@ def draw(record: dict, path: Path) -> None:
 
     minutes = [second / 60 for second in record['seconds']]
     figure, axes = pyplot.subplots(5, 1, figsize=(9, 10), sharex=True, layout='constrained')
-    colours = dict(zip(record['processes'], ('#0072b2', '#d55e00', '#009e73'), strict=True))
+    # The most dashed last, so that lines that coincide are all seen.
+    styles = dict(zip(record['processes'], (('#0072b2', '-'), ('#d55e00', '--'), ('#009e73', ':')), strict=True))
     for axis, (key, label) in zip(axes, (('memory_mb', 'resident memory [MB]'), ('threads', 'threads'),
                                          ('descriptors', 'file descriptors')), strict=False):
         for name, series in record['processes'].items():
-            axis.plot(minutes, series[key], color=colours[name], label=name)
+            colour, style = styles[name]
+            axis.plot(minutes, series[key], color=colour, linestyle=style, linewidth=2, label=name)
         axis.set(ylabel=label)
         axis.set_ylim(0, 1.15 * max(max(series[key]) for series in record['processes'].values()))
         axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
