@@ -23,6 +23,7 @@ class VideoRecorder:
 
     def __init__(self, path: Path, rate: float):
         self.path, self.rate = Path(path), rate
+        partial(self.path).unlink(missing_ok=True)  # of a process that was killed
         self.frames = 0
         """Written so far."""
         self._writer: cv2.VideoWriter | None = None

@@ -47,6 +47,12 @@ def test_another_size_is_scaled_to_the_first(tmp_path):
     assert recorded(tmp_path / 'a.mp4', (grey(50), 0.0), (grey(100, 128, 96), 0.1)) == [50, 100]
 
 
+def test_what_a_killed_process_has_left_goes(tmp_path):
+    (tmp_path / 'a.partial.mp4').write_bytes(b'half')
+    VideoRecorder(tmp_path / 'a.mp4', 10.0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_frames_there_is_no_file(tmp_path):
     VideoRecorder(tmp_path / 'a.mp4', 10.0).close()
     assert not list(tmp_path.iterdir())
