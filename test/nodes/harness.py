@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from fer_ros.nodes.image_conversion import to_message
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0
+PATIENCE = 180.0
 """Seconds; a test waits for what must happen, and fails only long after it should have."""
 
 os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))

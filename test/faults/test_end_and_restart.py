@@ -1,0 +1,135 @@
+"""All programs together: ended in every way they work again after a restart, and leave nothing behind."""
+
+import os
+import shutil
+import signal
+import time
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from harness import PATIENCE, Program, Robot
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
+
+from fer_ros.clip import portraits
+from fer_ros.faces import decode
+from fer_ros.nodes.diagnostics import Level
+from fer_ros.shared_memory import MIN_AGE
+
+SHARED = Path('/dev/shm')
+PROGRAMS = ('video_source', 'fer_node', 'valence_plot', 'live_table')
+
+
+@pytest.fixture
+def robot():
+    robot = Robot()
+    yield robot
+    robot.close()
+
+
+class System:
+    """The four programs, which write below `folder`."""
+
+    def __init__(self, folder: Path, stack: ExitStack):
+        self.recording = folder / 'recording.mp4'
+        self.plots = folder / 'plots'
+        arguments = {'video_source': {'rate': 15.0}, 'fer_node': {}, 'live_table': {'video': self.recording},
+                     'valence_plot': {'window': False, 'output_dir': self.plots}}
+        self.programs = {name: stack.enter_context(Program(
+            folder / f'{name}.log', *(('-r', 'image:=image_raw') if name == 'fer_node' else ()),
+            module=f'fer_ros.nodes.{name}', **arguments[name])) for name in PROGRAMS}
+
+    def works(self, robot: Robot, faces: list, plots: list) -> None:
+        """Wait until every program does its work."""
+        faces.clear()
+        plots.clear()
+        robot.wait(lambda: any(decode(message.data).faces for message in faces), 'for a face')
+        robot.wait(lambda: plots, 'for the plot')
+        robot.wait(lambda: '│' in self.programs['live_table'].log, 'for the table')
+        robot.wait(self.recording.with_name('recording.partial.mp4').exists, 'for the recording')
+
+    @property
+    def children(self) -> list[int]:
+        """Processes that the programs have started."""
+        return [int(child) for program in self.programs.values()
+                for task in Path(f'/proc/{program.process.pid}/task').iterdir()
+                for child in (task / 'children').read_text().split()]
+
+    @property
+    def segments(self) -> set[Path]:
+        """Shared memory that they own: they hold a lock on the file of the same name with _el."""
+        links = {os.readlink(link) for program in self.programs.values()
+                 for link in Path(f'/proc/{program.process.pid}/fd').iterdir() if link.is_symlink()}
+        return {Path(link.removesuffix('_el')) for link in links
+                if link.startswith('/dev/shm/fast') and link.endswith('_el') and '_port' not in link}
+
+    def end(self, number: int) -> dict[str, int]:
+        """A signal to all at once; their exit codes."""
+        for program in self.programs.values():
+            program.process.send_signal(number)
+        return {name: program.process.wait(PATIENCE) for name, program in self.programs.items()}
+
+
+def test_every_end_and_restart(robot, tmp_path, monkeypatch):
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setenv('TMPDIR', str(temporary))
+    faces, plots = robot.listen(String, 'fer/faces'), robot.listen(Image, 'valence_plot/plot')
+    killed: set[Path] = set()
+    # The next start shows that the one before has left nothing that is in the way.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
+        with ExitStack() as stack:
+            system = System(tmp_path, stack)
+            system.works(robot, faces, plots)
+            segments, children = system.segments, system.children
+            assert len(segments) >= len(PROGRAMS)
+            codes = system.end(number)
+        logs = {name: program.log for name, program in system.programs.items()}
+        assert set(codes.values()) == ({-number} if number == signal.SIGKILL else {0}), (codes, logs)
+        assert not [child for child in children if Path(f'/proc/{child}').exists()]
+        assert not list(temporary.iterdir())
+        partial = [path.name for path in tmp_path.rglob('*partial*')]
+        if number == signal.SIGKILL:
+            assert partial in ([], ['recording.partial.mp4']), 'removed by the next recording'
+            killed = segments
+            for path in segments:
+                for file in (path, path.with_name(f'{path.name}_el')):
+                    if file.exists():
+                        os.utime(file, (time.time() - 2 * MIN_AGE,) * 2)
+        else:
+            assert not any('Traceback' in log for log in logs.values()), logs
+            assert partial == []
+            assert system.recording.stat().st_size
+            system.recording.unlink()
+            assert {path.suffix for path in system.plots.iterdir()} == {'.csv', '.png'}
+            shutil.rmtree(system.plots)
+            assert not [path for path in segments if path.exists()]
+            assert not [path for path in killed if path.exists()], 'the start after SIGKILL removes what it left'
+
+
+def test_two_nodes_with_one_name_both_go_on_and_say_so(robot, tmp_path):
+    faces, reports = robot.listen(String, 'fer/faces'), robot.listen(DiagnosticArray, '/diagnostics')
+    camera = robot.camera()
+    with Program(tmp_path / 'one.log') as one, Program(tmp_path / 'two.log') as two:
+        robot.wait(lambda: camera.get_subscription_count() == 2, 'for both')
+
+        def twice():
+            counts = Counter(decode(message.data).stamp_ns for message in faces if decode(message.data).faces)
+            return sum(count == 2 for count in counts.values()) >= 5
+        robot.show(camera, portraits()['astronaut'], 5.0, until=twice)
+        for program in (one, two):
+            robot.wait(lambda program=program: '2 nodes are named /fer' in program.log, 'for the warning')
+
+        def told(text, level):
+            return lambda: any(text in r.status[0].message and r.status[0].level == bytes([level]) for r in reports)
+        robot.wait(told('2 nodes are named /fer', Level.WARN), 'for the diagnostics')
+        assert two.end() == 0
+        reports.clear()
+        # On a busy machine latency or rate may be found wanting.
+        robot.show(camera, portraits()['astronaut'], 8.0, until=lambda: reports and 'named' not in
+                   reports[-1].status[0].message)
+        assert one.end() == 0
+        assert one.log.count('2 nodes are named /fer') == 1
