@@ -15,9 +15,13 @@ import cv2
 
 from benchmarks.dashboard import Chain
 from fer_ros.demo import environment
+from fer_ros.web.texts import Video
 
 IMAGES = Path(__file__).resolve().parents[1] / 'docs' / 'images'
 SCREENS = {'dashboard_desktop.png': (1600, 900, 'light'), 'dashboard_phone.png': (390, 844, 'dark')}
+VIDEO = 'dashboard_video.png'
+VIDEO_FRAME = 222
+"""Of the built-in clip: both faces are there."""
 LINES = 45.0
 """Seconds of lines to wait for."""
 
@@ -50,7 +54,24 @@ def main() -> None:
             page.close()
             _compress(options.output / name)
             print(options.output / name)
+        _video(browser, url, options.output / VIDEO)
         browser.close()
+
+
+def _video(browser, url: str, path: Path) -> None:
+    """The built-in clip in the tab Video, where both faces are there."""
+    page = browser.new_page(viewport={'width': 1280, 'height': 900})
+    page.set_default_timeout(600_000)
+    page.goto(url)
+    page.get_by_role('tab', name='Video').click()
+    page.get_by_role('button', name=Video.clip).click()
+    slider = page.get_by_role('slider', name=Video.position)
+    slider.fill(str(VIDEO_FRAME))
+    page.wait_for_function(f'document.querySelector("canvas[data-frame]").dataset.painted === "{VIDEO_FRAME}"')
+    page.screenshot(path=path, full_page=True)
+    page.close()
+    _compress(path)
+    print(path)
 
 
 def _compress(path: Path) -> None:

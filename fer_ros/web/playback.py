@@ -1,7 +1,7 @@
 """A recording as the page plays it: every frame a JPEG picture, found by its number, and the lines of its faces.
 
-Browsers do not play the MPEG-4 of the annotated video, and VP8, which they play and OpenCV writes, costs 20 times as
-much to encode as JPEG and cannot be searched to the frame.
+Browsers do not play the MPEG-4 of the annotated video. VP8, which they play and OpenCV writes, costs some 40 times as
+much to encode as JPEG (benchmarks/playback.py) and cannot be searched to the frame.
 """
 
 import json
