@@ -137,6 +137,10 @@ export default {
     this.watch();
   },
 
+  deactivated() { // another tab is shown
+    this.playing = false;
+  },
+
   unmounted() {
     this.ended = true;
     clearTimeout(this.timer);
