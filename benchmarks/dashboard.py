@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -139,6 +140,13 @@ class Viewers:
             process.start()
         return self
 
+    def wait_until_they_see(self) -> None:
+        """Until every viewer has had a few pictures."""
+        while self._processes and self.pictures.value < 3 * len(self._processes):
+            if not all(process.is_alive() for process in self._processes):
+                raise SystemExit('a viewer has ended')
+            time.sleep(0.1)
+
     def __exit__(self, *exception) -> None:
         self._ended.set()
         for process in self._processes:
@@ -151,6 +159,7 @@ def measure_cpu(chain: Chain, viewers: int, seconds: float) -> dict:
     url = chain.url
     address = url.removeprefix('http://')
     with Viewers(url, viewers) as watching:
+        watching.wait_until_they_see()
         time.sleep(WARM_UP)
         names = ('dashboard', 'fer_node')
         before = {name: chain.cpu(name) for name in names}
@@ -190,7 +199,8 @@ def measure_delay(url: str, seconds: float) -> dict | None:
 def measure_memory(chain: Chain, minutes: float) -> list[dict]:
     """Resident memory of the dashboard, every half minute."""
     samples = []
-    with Viewers(chain.url, 1):
+    with Viewers(chain.url, 1) as watching:
+        watching.wait_until_they_see()
         begin = time.monotonic()
         for _ in tqdm(range(round(2 * minutes) + 1), unit='sample'):
             samples.append({'minute': round((time.monotonic() - begin) / 60, 2),
@@ -231,6 +241,7 @@ def main() -> None:
     parser.add_argument('--docs', type=Path, help='document to fill them in')
     options = parser.parse_args()
     os.environ.update(environment())  # one domain for all
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then the processes are ended
     result: dict = {'machine': machine()}
     with tempfile.TemporaryDirectory() as folder, Chain(Path(folder)) as chain:
         if options.minutes:

@@ -156,7 +156,10 @@ def _serve(node: DashboardNode) -> int:
         from fer_ros.web.app import Server
     except ModuleNotFoundError as error:
         raise Stop(f'{error.name} is not installed: pip install nicegui') from error
-    server = Server(node.settings, node)
+    try:
+        server = Server(node.settings, node)
+    except OSError as error:
+        raise Stop(f'no place for temporary files: {error}; set TMPDIR to a folder with room') from error
     ended, failed = threading.Event(), threading.Event()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
