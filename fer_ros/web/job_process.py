@@ -3,7 +3,7 @@
 ``python -m fer_ros.web.job_process``, started by `fer_ros.web.jobs`. It reads an `Order` as a line of JSON, and ends
 when its standard input does: with the program that started it, however that ended. It writes a line for each event:
 
-    {"begun": true}                          libraries and model are loaded
+    {"begun": true, "confined": …}           libraries and model are loaded; whether the kernel keeps it to its folder
     {"progress": [frames, share done]}
     {"done": {"frames": …, "seconds": …, "warning": …}}
     {"failed": reason, "values": {…}}        a name in `fer_ros.web.texts.VideoErrors` and what it mentions
@@ -133,9 +133,7 @@ def _work(order: Order, events: TextIO) -> dict:
     except (PipelineError, WeightsError, FileNotFoundError, ValueError) as error:
         raise Refused('model', problem=' '.join(str(error).split())) from error
     with pipeline:
-        if not confine(folder, libraries):
-            print('this kernel cannot confine the process to its folder', file=sys.stderr)
-        _tell(events, begun=True)
+        _tell(events, begun=True, confined=confine(folder, libraries))
         path = folder / order.video if order.video else _write_clip(folder, order)
         last = 0.0
 

@@ -366,6 +366,8 @@ class _Process:
     def advance(self, view: View, event: dict) -> View:
         """The view after `event`."""
         if 'begun' in event:
+            if not event['confined']:
+                _log.warning('this kernel has no Landlock: the process that reads a video is not kept to its folder')
             return replace(view, state='running')
         if 'progress' in event:
             frames, share = event['progress']
