@@ -174,10 +174,13 @@ class Receiver:
 
 
 class Bench:
-    """A running node and what is needed to measure it; ends it with the `with` block.
+    """A running node and what is needed to measure it, for the time of a `with` block.
 
     Args:
         options: parameters of the node, NAME=VALUE.
+
+    Raises:
+        DemoError: on entering, the node does not start.
     """
 
     def __init__(self, options: list[str]):
@@ -186,14 +189,18 @@ class Bench:
         self._environment = environment()
         os.environ.update(self._environment)
         self._processes = Processes(Path(self._folder.name), self._environment)
-        parameters = [part for option in options for part in ('-p', option.replace('=', ':=', 1))]
-        self._processes.start('fer_node', '--ros-args', '--log-level', 'warn', *parameters)
-        self.receiver = Receiver()
-        self.receiver.spin(PATIENCE, lambda: self.receiver.runtime or self._processes.check())
-        if not self.receiver.runtime:
-            raise DemoError(f'fer_node did not start within {PATIENCE:g} s')
+        self._parameters = [part for option in options for part in ('-p', option.replace('=', ':=', 1))]
 
     def __enter__(self) -> 'Bench':
+        self._processes.start('fer_node', '--ros-args', '--log-level', 'warn', *self._parameters)
+        self.receiver = Receiver()
+        try:
+            self.receiver.spin(PATIENCE, lambda: self.receiver.runtime or self._processes.check())
+            if not self.receiver.runtime:
+                raise DemoError(f'fer_node did not start within {PATIENCE:g} s')
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception) -> None:

@@ -12,8 +12,10 @@ of the comments in docs/benchmarks.md is written by people and stays.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ IMAGES = Path('images')
 """Folder of the pictures beside the document."""
 LIMIT = 1800.0
 """Seconds after which a benchmark is taken to hang."""
+GRACE = 60.0
+"""Seconds that an interrupted benchmark has to end its processes."""
 COLOURS = ('#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#999999')
 """Told apart by the colour-blind (Okabe and Ito)."""
 
@@ -71,18 +75,35 @@ def measure(program: Program, folder: Path, quick: bool) -> None:
         return
     command = [sys.executable, '-m', f'benchmarks.{program.module}', '--json', str(target),
                *(program.quick if quick else program.arguments)]
-    try:
-        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT,
-                              check=False)
-        lines = done.stderr.strip().splitlines() or [f'exit code {done.returncode}']
-        said = '' if done.returncode == 0 and target.exists() else lines[-1]
-    except subprocess.TimeoutExpired:
-        said = f'it took longer than {LIMIT:g} s'
+    with tempfile.TemporaryFile('w+') as errors:
+        with subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=errors) as process:
+            said = _wait(process)
+        errors.seek(0)
+        lines = errors.read().strip().splitlines() or ['it said nothing']
+    if not said and (process.returncode or not target.exists()):
+        said = f'exit code {process.returncode}: {lines[-1]}'
     if said:
         write_file(reason, said.encode())
         tqdm.write(f'{program.name} failed: {said}', file=sys.stderr)
     else:
         reason.unlink(missing_ok=True)
+
+
+def _wait(process: subprocess.Popen) -> str:
+    """Until it has ended; when it takes too long, or the user has had enough, it is interrupted and may clean up."""
+    try:
+        process.wait(LIMIT)
+        return ''
+    except BaseException as error:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        if isinstance(error, subprocess.TimeoutExpired):
+            return f'it took longer than {LIMIT:g} s'
+        raise
 
 
 def load(folder: Path) -> tuple[dict[str, dict | list], dict[str, str]]:
@@ -400,6 +421,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--quick', action='store_true', help='short runs, to look at the report itself')
     parser.add_argument('--only', nargs='*', choices=names, help='measure only these again')
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run('report', lambda: _report(options))
 
 

@@ -60,11 +60,19 @@ def test_a_benchmark_that_fails_is_named(tmp_path, monkeypatch, capsys):
     report.measure(program, tmp_path, quick=True)
     found, missing = report.load(tmp_path)
     assert 'cuda' not in found
+    assert missing['cuda'].startswith('exit code 1: ')
     assert 'no_such_benchmark' in missing['cuda']
     assert 'cuda failed' in capsys.readouterr().err
     monkeypatch.delenv('FER2013_DIR', raising=False)
     report.measure(report.Program('accuracy', 'accuracy'), tmp_path, quick=True)
     assert report.load(tmp_path)[1]['accuracy'] == 'FER2013_DIR is not set'
+
+
+def test_a_benchmark_that_hangs_is_interrupted(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, 'LIMIT', 0.5)
+    monkeypatch.setattr(report, 'GRACE', 0.5)
+    report.measure(report.Program('delivery', 'stages', ('--repeat', '1000000')), tmp_path, quick=False)
+    assert report.load(tmp_path)[1]['delivery'] == 'it took longer than 0.5 s'
 
 
 def test_shipped_recogniser_over_onnx_runtime():
