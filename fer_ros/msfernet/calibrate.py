@@ -1,10 +1,11 @@
-"""Fit the temperature that turns logits into honest probabilities.
+"""Fit what turns logits into honest probabilities, on faces the network was not trained on.
 
     python -m fer_ros.msfernet.calibrate --model runs/first/best.safetensors --data DIR --split validation \\
-        --out models/msfernet.safetensors
+        --biases --out models/msfernet.safetensors
 
-One number, fitted by maximum likelihood on faces the network was not trained on (Guo et al., ICML 2017). It moves no
-face to another emotion.
+A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. With ``--biases`` one
+number per emotion beside it (Alexandari et al., ICML 2020), which undoes a training's preference for some of them; they
+are added to the biases of the network's last layer.
 """
 
 import argparse
@@ -13,15 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+import torch
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
+from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet import data
 from fer_ros.msfernet.command import Parser, device_named, run
 from fer_ros.msfernet.evaluate import predict_logits, reliability
 from fer_ros.msfernet.weights import load_model, save_model
 
 LIMITS = (0.05, 20.0)
+"""Of the temperature."""
+PRIOR = 1e-3
+"""Weight of the biases' mean square beside the likelihood: an emotion that no face shows would get minus infinity."""
 
 
 def negative_log_likelihood(logits: np.ndarray, targets: np.ndarray, temperature: float) -> float:
@@ -56,12 +62,32 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     return float(np.exp(result.x))
 
 
+def fit_biases(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """What to add to each emotion's logit for the smallest negative log-likelihood.
+
+    Args:
+        logits: (N, C), at the temperature at which they are probabilities.
+        targets: (N, C) probabilities, rows summing to 1.
+
+    Returns:
+        float64 (C,), summing to 0.
+    """
+    def cost(biases: np.ndarray) -> tuple[float, np.ndarray]:
+        log_probabilities = log_softmax(logits + biases, axis=1)
+        slope = (np.exp(log_probabilities) - targets).mean(0) + 2 * PRIOR * biases / len(biases)
+        return -(targets * log_probabilities).sum(1).mean() + PRIOR * np.mean(biases ** 2), slope
+
+    biases = minimize(cost, np.zeros(logits.shape[1]), jac=True, method='L-BFGS-B').x
+    return biases - biases.mean()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser(prog='calibrate', description='Fit the temperature of MSFERNet weights.')
+    parser = Parser(prog='calibrate', description='Make the probabilities of MSFERNet weights honest.')
     parser.add_argument('--model', type=Path, required=True, help='weights file (.safetensors) to read')
     parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
     parser.add_argument('--split', default='validation', help='faces not trained on; default: %(default)s')
+    parser.add_argument('--biases', action='store_true', help='fit one number per emotion beside the temperature')
     parser.add_argument('--out', type=Path, required=True, help='weights file to write; may be the one read')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     options = parser.parse_args(arguments)
@@ -73,11 +99,18 @@ def _calibrate(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     faces = data.load(options.data, options.split)
     logits = predict_logits(model, faces.images, device=device, progress=True)
-    temperature = fit_temperature(logits, faces.targets)
     facts = {'split': options.split, 'faces': len(faces)}
-    for name, value in (('before', 1.0), ('after', temperature)):
-        facts[f'nll_{name}'] = negative_log_likelihood(logits, faces.targets, value)
-        facts[f'ece_{name}'] = reliability(softmax(logits.astype(np.float64) / value, axis=1), faces.labels).error
+    raw, temperature = logits, fit_temperature(logits, faces.targets)
+    if options.biases:
+        biases = fit_biases(logits / temperature, faces.targets)
+        facts['biases'] = dict(zip(EMOTIONS, biases.round(4).tolist(), strict=True))
+        logits = logits + temperature * biases
+        with torch.no_grad():
+            model.network.classifier.bias += torch.from_numpy(temperature * biases).to(device, torch.float32)
+        temperature = fit_temperature(logits, faces.targets)
+    for name, numbers, value in (('before', raw, 1.0), ('after', logits, temperature)):
+        facts[f'nll_{name}'] = negative_log_likelihood(numbers, faces.targets, value)
+        facts[f'ece_{name}'] = reliability(softmax(numbers.astype(np.float64) / value, axis=1), faces.labels).error
     save_model(options.out, replace(model, temperature=temperature, training={**model.training, 'calibration': facts}))
     print(f'temperature {temperature:.4f}: '
           f'negative log-likelihood {facts["nll_before"]:.4f} -> {facts["nll_after"]:.4f}, '

@@ -39,11 +39,17 @@ def figures(report: dict) -> str:
     """The card's figures as Markdown, from what `fer_ros.msfernet.evaluate` wrote."""
     training = report['training']
     calibration = training.get('calibration')
-    fitted = (f', fitted on the {calibration["faces"]:,} faces of `{calibration["split"]}`' if calibration
+    biases = (' and biases ' + ', '.join(f'{emotion} {bias:+.2f}' for emotion, bias in calibration['biases'].items())
+              if calibration and 'biases' in calibration else '')
+    fitted = (f'{biases}, fitted on the {calibration["faces"]:,} faces of `{calibration["split"]}`' if calibration
               else ' (not calibrated)')
+    runs = [training]
+    while 'before' in runs[0]:
+        runs.insert(0, runs[0]['before'])
     return '\n\n'.join((
         f'Measured on the split `{report["split"]}`, weights with SHA-256 `{report["sha256"]}`, '
-        f'trained for {training["epochs"]} epochs; temperature {report["temperature"]:.4f}{fitted}.',
+        f'trained for {" and then ".join(str(run["epochs"]) for run in runs)} epochs; '
+        f'temperature {report["temperature"]:.4f}{fitted}.',
         table(report),
         f'{report["parameters"]:,} parameters, {report["macs"] / 1e9:.3f} GMAC, '
         f'{report["milliseconds_per_face"]:.1f} ms per face in plain PyTorch '
@@ -53,8 +59,8 @@ def figures(report: dict) -> str:
         _matrix(report['confusion_7'], EMOTIONS),
         'Of the groups, on faces whose label is not surprise:',
         _matrix(report['confusion_3'], GROUPS),
-        'Settings of the training run (`python -m fer_ros.msfernet.train --help` explains them):',
-        ', '.join(f'`{name}` {setting(value)}' for name, value in training['recipe'].items()) + '.',
+        'Settings of the training (`python -m fer_ros.msfernet.train --help` explains them):',
+        *(', '.join(f'`{name}` {setting(value)}' for name, value in run['recipe'].items()) + '.' for run in runs),
     ))
 
 

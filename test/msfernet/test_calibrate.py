@@ -2,10 +2,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from msfernet_support import constant_network, write_pictures
 from scipy.special import softmax
 
-from fer_ros.msfernet.calibrate import fit_temperature, main, negative_log_likelihood
+from fer_ros.emotions import EMOTIONS
+from fer_ros.msfernet.calibrate import fit_biases, fit_temperature, main, negative_log_likelihood
 from fer_ros.msfernet.evaluate import reliability
 from fer_ros.msfernet.weights import Model, load_model, save_model
 
@@ -42,6 +44,33 @@ def test_a_temperature_without_end_is_an_error(right):
     targets = np.eye(7) if right else np.roll(np.eye(7), 1, axis=1)
     with pytest.raises(ValueError, match='the temperature runs to'):
         fit_temperature(logits, targets)
+
+
+def test_it_finds_the_biases_behind_soft_labels():
+    generator = np.random.default_rng(0)
+    logits, biases = generator.normal(0, 2, (500, 7)), np.array([0.5, -1, 0.2, 0, 0.6, -0.5, 0.2])
+    found = fit_biases(logits, softmax(logits + biases, axis=1))
+    np.testing.assert_allclose(found, biases, atol=0.05)
+    assert found.sum() == pytest.approx(0)
+
+
+def test_an_emotion_that_no_face_shows_keeps_a_finite_bias():
+    assert np.abs(fit_biases(np.zeros((5, 7)), np.eye(7)[[0, 1, 2, 3, 4]])).max() < 10
+
+
+def test_the_command_adds_biases_to_the_last_layer(tmp_path, capsys):
+    source, out = tmp_path / 'in.safetensors', tmp_path / 'out.safetensors'
+    save_model(source, Model(constant_network([0.0, 0, 0, 2, 0, 0, 0])))
+    shares = [4, 1, 1, 2, 1, 1, 1]
+    for emotion, count in zip(EMOTIONS, shares, strict=True):
+        write_pictures(tmp_path / 'validation' / emotion, count)
+    assert main(['--model', str(source), '--data', str(tmp_path), '--out', str(out), '--device', 'cpu',
+                 '--biases']) == 0
+    model = load_model(out)
+    logits = model.network(torch.zeros(1, 1, 48, 48)).logits.detach().numpy() / model.temperature
+    np.testing.assert_allclose(softmax(logits, axis=1)[0], np.array(shares) / 11, atol=0.01)
+    assert list(model.training['calibration']['biases']) == list(EMOTIONS)
+    assert model.training['calibration']['nll_after'] < model.training['calibration']['nll_before']
 
 
 def test_the_command_keeps_weights_and_facts(tmp_path, capsys):
