@@ -80,7 +80,7 @@ def test_every_end_and_restart(robot, tmp_path, monkeypatch):
     faces, plots = robot.listen(String, 'fer/faces'), robot.listen(Image, 'valence_plot/plot')
     killed: set[Path] = set()
     # The next start shows that the one before has left nothing that is in the way.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGTERM):
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
         with ExitStack() as stack:
             system = System(tmp_path, stack)
             system.works(robot, faces, plots)
