@@ -13,14 +13,10 @@ from dashboard_harness import PATIENCE, Dashboard, Fer, face
 
 from fer_ros.faces_csv import COLUMNS
 
-LINES = '''() => {
-  const view = getElement(Number(document.querySelector('.fer-live').id.slice(1)));
-  return Object.fromEntries([...view.lines].map(([id, line]) => [id, line.points]));
-}'''
-SERIES = '''() => {
-  const view = getElement(Number(document.querySelector('.fer-live').id.slice(1)));
-  return Object.fromEntries(view.chart.getOption().series.map((s) => [s.id, s.data.length]));
-}'''
+# Of the page, which NiceGUI may be loading again.
+VIEW = '''[document.querySelector('.fer-live')].map((e) => e && getElement(Number(e.id.slice(1))))[0]'''
+LINES = f'''() => Object.fromEntries([...({VIEW}?.lines ?? [])].map(([id, line]) => [id, line.points]))'''
+SERIES = f'''() => Object.fromEntries({VIEW}.chart.getOption().series.map((s) => [s.id, s.data.length]))'''
 
 
 @pytest.fixture(scope='module')
@@ -49,14 +45,14 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     page.wait_for_function(f'() => (({LINES})().fa ?? []).length > 5')
     assert page.evaluate(LINES)['fa'][-1][1:] == pytest.approx([0.8, 0.8])
     fer.faces = (face('fa', 0.2, 0.4),)
-    page.wait_for_function(f'() => ({LINES})().fa.at(-1)[1] < 0')
+    page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] < 0')
     fer.faces = ()
     page.get_by_text('No face in sight').wait_for()
     count = len(page.evaluate(LINES)['fa'])
     time.sleep(0.5)
     assert len(page.evaluate(LINES)['fa']) <= count, 'no points while there is no face'
     fer.faces = (face('fa', 0.9),)
-    page.wait_for_function(f'() => ({LINES})().fa.at(-1)?.[1] > 0')
+    page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] > 0')
     points = page.evaluate(LINES)['fa']
     back = max(index for index, point in enumerate(points) if point and point[1] < 0) + 2
     assert points[back - 1] is None and points[back][1] > 0
