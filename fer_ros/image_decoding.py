@@ -16,8 +16,8 @@ MAX_PIXELS = 100_000_000
 """Larger images are refused; a small compressed file could otherwise fill the memory."""
 
 COMPRESSED_FORMATS = ('JPEG', 'PNG', 'TIFF')
-"""What compressed_image_transport sends. OpenCV reads more, but its reader of JPEG 2000 for one crashes on damaged data.
-"""
+"""What compressed_image_transport sends. OpenCV reads more, but its reader of JPEG 2000, for one, crashes on damaged
+data."""
 
 
 class ConversionError(ValueError):

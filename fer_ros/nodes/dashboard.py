@@ -29,6 +29,7 @@ from fer_ros.nodes.image_conversion import to_bgr
 from fer_ros.nodes.parameters import declare
 from fer_ros.nodes.running import SIGNALS, WAKE_UP, Stop, fail
 from fer_ros.parameters import DASHBOARD
+from fer_ros.shared_memory import remove_orphans
 from fer_ros.web.live import Health, LiveState
 from fer_ros.web.settings import SettingsError, WebSettings
 from fer_ros.web.webcam import Webcam
@@ -133,6 +134,7 @@ def _call(client: Client) -> Future[tuple[bool, str]]:
 def main(args: list[str] | None = None) -> int:
     """Entry point: exit code 0 after SIGINT or SIGTERM, else 1."""
     node = None
+    remove_orphans()
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         for number in SIGNALS:

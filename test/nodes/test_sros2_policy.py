@@ -8,11 +8,12 @@ from harness import ROOT, Program, Robot
 
 from fer_ros.nodes import detections
 
-NODES = ('fer', 'video_source', 'valence_plot', 'live_table')
+NODES = ('fer', 'video_source', 'valence_plot', 'live_table', 'dashboard')
 KINDS = {'publisher': ('topics', 'publish'), 'subscriber': ('topics', 'subscribe'), 'service': ('services', 'reply'),
          'client': ('services', 'request')}
 # Of settings that exclude others, and of packages that need not be there.
-OTHERWISE = {('fer', 'subscriber'): {'/image_raw/compressed'},
+OTHERWISE = {('dashboard', 'subscriber'): {'/fer/annotated'},
+             ('fer', 'subscriber'): {'/image_raw/compressed'},
              ('fer', 'publisher'): set() if detections.available() else {'/fer/detections'}}
 
 
@@ -61,6 +62,8 @@ def graph(tmp_path_factory):
                 parameters['window'] = False
             elif name == 'live_table':
                 parameters['video'] = folder / 'a.mp4'
+            elif name == 'dashboard':
+                parameters['port'] = 0
             stack.enter_context(Program(folder / f'{name}.log', *remap, module=f'fer_ros.nodes.{module}', **parameters))
         node = robot.node
 
