@@ -66,7 +66,7 @@ class Video:
     play = 'Play'
     pause = 'Pause'
     position = 'Position in the video'
-    keys = 'Drag along the line, or: blank plays and pauses, ← → go by frame, with Shift by second, Home and End.'
+    keys = 'Drag along the line, or: Space plays and pauses, ← → go by frame, with Shift by second, Home and End.'
     downloads = 'Downloads'
     csv = 'CSV'
     png = 'Picture (PNG)'

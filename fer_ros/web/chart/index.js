@@ -25,7 +25,7 @@ export function valenceOption({ palette, names, lines, axis, dark }) {
   });
   const bands = Object.entries(palette.groups).map(([name, group]) => [
     { yAxis: group.bounds[0], name: names[name], itemStyle: { color: shade(group, dark), opacity: 0.1 },
-      label: { color: shade(group, dark), position: "insideTopLeft", fontSize: 12 } },
+      label: { color: shade(group, dark), position: "insideLeft", fontSize: 12 } },
     { yAxis: group.bounds[1] },
   ]);
   series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
