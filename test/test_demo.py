@@ -19,9 +19,20 @@ from fer_ros import demo
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def start(*arguments) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, '-m', 'fer_ros.demo', *map(str, arguments)], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.fixture
+def start():
+    """Start the demo; what a failed test leaves running ends with it."""
+    started = []
+
+    def start(*arguments) -> subprocess.Popen:
+        command = [sys.executable, '-m', 'fer_ros.demo', *map(str, arguments)]
+        started.append(subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return started[-1]
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=120)
 
 
 def processes_with(text: str) -> list[str]:
@@ -37,7 +48,7 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
-def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(tmp_path):
+def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(start, tmp_path):
     output = tmp_path / 'out'
     process = start('--seconds', 6, '--output', output)
     out, err = process.communicate(timeout=240)
@@ -53,7 +64,7 @@ def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(tmp_path):
     assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (640, 480)
 
 
-def test_the_page_is_served_until_it_is_interrupted(tmp_path):
+def test_the_page_is_served_until_it_is_interrupted(start, tmp_path):
     pytest.importorskip('nicegui', reason='nicegui is not installed')
     with socket.create_server(('127.0.0.1', 0)) as free:
         port = free.getsockname()[1]
@@ -73,7 +84,7 @@ def test_the_page_is_served_until_it_is_interrupted(tmp_path):
     assert not processes_with(f'port:={port}')
 
 
-def test_a_port_in_use_ends_it_with_one_line(tmp_path):
+def test_a_port_in_use_ends_it_with_one_line(start, tmp_path):
     pytest.importorskip('nicegui', reason='nicegui is not installed')
     with socket.create_server(('127.0.0.1', 0)) as other:
         process = start('--dashboard', '--video', 'none', '--port', other.getsockname()[1], '--output', tmp_path)
@@ -82,7 +93,7 @@ def test_a_port_in_use_ends_it_with_one_line(tmp_path):
     assert err.startswith('demo: dashboard has ended: cannot listen on host 127.0.0.1') and err.count('\n') == 1
 
 
-def test_a_missing_video_ends_it_with_one_line(tmp_path):
+def test_a_missing_video_ends_it_with_one_line(start, tmp_path):
     process = start('--video', '/no/such/video.mp4', '--output', tmp_path / 'out')
     _, err = process.communicate(timeout=240)
     assert process.returncode == 1
@@ -92,7 +103,7 @@ def test_a_missing_video_ends_it_with_one_line(tmp_path):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything_it_started(tmp_path, number):
+def test_a_signal_ends_everything_it_started(start, tmp_path, number):
     process = start('--output', tmp_path / 'out')
     deadline = time.monotonic() + 120
     while not processes_with(f'{tmp_path}/out/annotated.mp4') and time.monotonic() < deadline:

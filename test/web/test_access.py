@@ -1,7 +1,7 @@
 """Who is let in, and who is not."""
 
-import asyncio
 
+import event_loop
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -32,7 +32,7 @@ class Site:
             async with httpx.AsyncClient(transport=transport, base_url=f'http://{HOST}') as client:
                 headers = {'Host': host, **({'Cookie': cookie} if cookie else {}), **options.pop('headers', {})}
                 return await client.request(method, path, headers=headers, **options)
-        return asyncio.run(ask())
+        return event_loop.run(ask())
 
     def login(self, token: str) -> httpx.Response:
         return self('POST', '/login', data={'token': token}, headers=OWN)
@@ -72,11 +72,11 @@ def test_a_websocket_needs_the_own_origin(headers, let_in):
     async def send(message):
         sent.append(message)
     scope = {'type': 'websocket', 'path': '/ws', 'headers': [(b'host', HOST.encode()), *headers]}
-    asyncio.run(Access(inner)(scope, receive, send))
+    event_loop.run(Access(inner)(scope, receive, send))
     assert (reached == ['/ws']) is let_in
     assert sent == ([] if let_in else [{'type': 'websocket.close', 'code': 1008}])
     reached.clear()
-    asyncio.run(Access(inner, token=TOKEN)(scope, receive, send))
+    event_loop.run(Access(inner, token=TOKEN)(scope, receive, send))
     assert reached == []  # without the cookie
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import cv2
+import event_loop
 import numpy as np
 import pytest
 
@@ -44,7 +45,7 @@ def test_nothing_is_encoded_while_nobody_looks_and_once_for_all_who_do(state):
         threading.Thread(target=state.picture, args=(77, source(made))).start()
         assert {jpeg.stamp_ns for jpeg in await asyncio.gather(*waiting)} == {77}
         encoder.close()
-    asyncio.run(run())
+    event_loop.run(run())
     assert len(made) == 2 and all(name.startswith('jpeg') for name in made)
 
 
@@ -70,7 +71,7 @@ def test_the_rate_is_bounded_however_many_ask(state):
         await asyncio.gather(*tasks)
         assert 2 <= encoder.encoded <= 20 * (loop.time() - begin) + 2
         encoder.close()
-    asyncio.run(run())
+    event_loop.run(run())
 
 
 def test_without_a_new_picture_the_request_ends(state, monkeypatch):
@@ -87,7 +88,7 @@ def test_without_a_new_picture_the_request_ends(state, monkeypatch):
         state.forget_picture()
         assert await encoder.after(0) is None, 'but not what was seen before a pause'
         encoder.close()
-    asyncio.run(run())
+    event_loop.run(run())
 
 
 def test_a_picture_that_cannot_be_read_does_no_harm(state, monkeypatch):
@@ -103,4 +104,4 @@ def test_a_picture_that_cannot_be_read_does_no_harm(state, monkeypatch):
         state.picture(2, source())
         assert (await encoder.after(0)).stamp_ns == 2
         encoder.close()
-    asyncio.run(run())
+    event_loop.run(run())

@@ -10,6 +10,7 @@ import sys
 from collections import namedtuple
 
 import cv2
+import event_loop
 import numpy as np
 import pytest
 from video_files import playlist
@@ -48,7 +49,7 @@ def upload(folder, *chunks, limit=1000, announced=0, pause=0.0):
         for chunk in chunks:
             await asyncio.sleep(pause)
             yield chunk
-    return asyncio.run(receive(come(), folder, limit, announced))
+    return event_loop.run(receive(come(), folder, limit, announced))
 
 
 def refused(folder, *chunks, **kwargs) -> UploadError:
@@ -89,7 +90,7 @@ def test_too_large_while_it_comes_is_refused_before_it_is_written(tmp_path, monk
             taken.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
             yield b'x' * 300
     with pytest.raises(UploadError) as caught:
-        asyncio.run(receive(come(), tmp_path, 2 << 20 >> 11))
+        event_loop.run(receive(come(), tmp_path, 2 << 20 >> 11))
     assert caught.value.status == 413
     assert len(taken) < 3
     assert max(taken) <= 1024
@@ -122,7 +123,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(tmp_path):
         yield MP4
         raise ConnectionError
     with pytest.raises(ConnectionError):
-        asyncio.run(receive(come(), tmp_path, 1000))
+        event_loop.run(receive(come(), tmp_path, 1000))
     assert list(tmp_path.iterdir()) == []
 
 
