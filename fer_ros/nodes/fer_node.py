@@ -20,6 +20,7 @@ from fer_ros.nodes.calibration import CalibrationServices
 from fer_ros.nodes.diagnostics import Diagnostics, Level, Monitor, Report, Thresholds, image_topic
 from fer_ros.nodes.humans_input import Crops, HumansInput
 from fer_ros.nodes.image_conversion import ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.nodes.lifecycle import refuse_untimely_transitions
 from fer_ros.nodes.memory import give_memory_back
 from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput, Result
 from fer_ros.nodes.parameters import declare, watch
@@ -55,6 +56,7 @@ class FerNode(LifecycleNode):
 
     def __init__(self, **kwargs):
         super().__init__('fer', **kwargs)
+        refuse_untimely_transitions(self)
         self.failure = ''
         self.starting = False
         """While a failure ends the program, which says why."""
