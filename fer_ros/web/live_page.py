@@ -1,6 +1,7 @@
 """The tab Live."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Protocol
@@ -19,6 +20,8 @@ from fer_ros.web.webcam import Webcam
 
 ANSWER = 10.0
 """Seconds that the node `fer` has to answer; a calibration takes two."""
+DISCOVERY_PERIOD = 0.2
+"""Seconds between two looks whether the service is there."""
 FRESH = {'Cache-Control': 'no-store'}
 
 
@@ -59,12 +62,12 @@ class LivePage:
         self._state.clear()
         ui.notify(Live.cleared)
 
-    async def _ask(self, service, while_waiting: str = '') -> None:
+    async def _ask(self, service: Callable[[], Future[tuple[bool, str]]], while_waiting: str = '') -> None:
         if while_waiting:
             ui.notify(while_waiting, timeout=2500)
         try:
-            success, message = await asyncio.wait_for(asyncio.wrap_future(service()), ANSWER)
-        except (asyncio.TimeoutError, LookupError):
+            success, message = await asyncio.wait_for(_answer(service), ANSWER)
+        except asyncio.TimeoutError:
             success, message = False, Live.no_service
         ui.notify(message, type='positive' if success else 'negative', timeout=8000, close_button='OK')
 
@@ -112,6 +115,15 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': 'chart'}
         self._props['texts'] = {name: value for name, value in vars(Live).items() if not name.startswith('_')}
         self._props['palette'] = palette()
         self._props['seconds'] = settings.seconds
+
+
+async def _answer(service: Callable[[], Future[tuple[bool, str]]]) -> tuple[bool, str]:
+    """What the service answers; one that is not there may just not have been discovered yet."""
+    while True:
+        try:
+            return await asyncio.wrap_future(service())
+        except LookupError:
+            await asyncio.sleep(DISCOVERY_PERIOD)
 
 
 def _number(request: Request, name: str) -> int:
