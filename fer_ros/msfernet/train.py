@@ -13,6 +13,7 @@ import json
 import math
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from fer_ros.msfernet.command import Parser, device_named, run
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
 from fer_ros.msfernet.preprocessing import network_input
+from fer_ros.msfernet.processes import ALONE, Peer, peers
 from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tensors, save_model, write_tensors
 
 
@@ -83,8 +85,9 @@ class Recipe:
 class Trainer:
     """Runs a recipe over a data set, epoch by epoch.
 
-    The state after an epoch depends on nothing but the recipe, the data, the machine, its number of threads and
-    whether the network is compiled, so a run that was interrupted and resumed ends like one that was not.
+    The state after an epoch depends on nothing but the recipe, the data, the machine, its numbers of processes and
+    threads and whether the network is compiled, so a run that was interrupted and resumed ends like one that was not.
+    BatchNorm and the contrastive loss see the faces of their own process only.
 
     Args:
         network: its random start; changed in place.
@@ -94,16 +97,22 @@ class Trainer:
         device: where to train.
         compile_network: compile it first; the same result but for rounding.
         before: facts of the training that `network` comes from, if it does; kept in the weights file.
+        peer: this process' part where several train together, each on its share of every batch.
 
     Raises:
-        ValueError: there are fewer training faces than a batch holds.
+        ValueError: there are fewer training faces than a batch holds, or a batch cannot be shared evenly.
     """
 
     def __init__(self, network: MSFERNet, train: data.FaceSet, validation: data.FaceSet, recipe: Recipe, out: Path, *,
-                 device: str | torch.device = 'cpu', compile_network: bool = False, before: dict | None = None):
+                 device: str | torch.device = 'cpu', compile_network: bool = False, before: dict | None = None,
+                 peer: Peer = ALONE):
         if len(train) < recipe.batch_size:
             raise ValueError(f'{len(train)} training faces do not fill one batch of {recipe.batch_size}: '
                              'lower --batch-size or add data')
+        self._peer = peer
+        if recipe.batch_size % peer.count or recipe.batch_size < 2 * peer.count:
+            raise ValueError(f'batches of {recipe.batch_size} faces cannot be shared by {peer.count} processes: '
+                             'choose a --batch-size that is a multiple of --processes, and at least twice as large')
         self.recipe = recipe
         self.out = out
         self.before = before
@@ -136,15 +145,20 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is no longer finite; the checkpoint is of the epoch before.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
-        self._drop_metrics_after_checkpoint()
+        first = self._peer.index == 0
+        if first:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._drop_metrics_after_checkpoint()
         total = self.recipe.epochs * self.steps_per_epoch
         done = self.epoch * self.steps_per_epoch
-        with tqdm(total=total, initial=done, unit='step', smoothing=0.02, mininterval=2) as bar:
+        with tqdm(total=total, initial=done, unit='step', smoothing=0.02, mininterval=2, disable=not first) as bar:
             while self.epoch < self.recipe.epochs:
                 started = time.monotonic()
                 losses = self._train_epoch(bar)
                 seconds = time.monotonic() - started
+                if not first:  # all have the same weights: one keeps them
+                    self.epoch += 1
+                    continue
                 accuracy, validation_loss = self.evaluate()
                 self.epoch += 1
                 metrics = {'epoch': self.epoch, **losses, 'validation_accuracy': accuracy,
@@ -170,16 +184,20 @@ class Trainer:
         recipe = self.recipe
         # All randomness of an epoch comes from its own seed, so that resuming needs no generator state.
         seed = recipe.seed * 1_000_003 + self.epoch
-        torch.manual_seed(seed)
         generator = Generator().manual_seed(seed)
         order = torch.randperm(len(self._inputs), generator=generator)
+        if self._peer.index:  # the same order in all processes, but different changes to the faces
+            seed += 1_000_000_007 * self._peer.index
+            generator.manual_seed(seed)
+        torch.manual_seed(seed)
         self.network.train()
         sums = torch.zeros(3)
         for step in range(self.steps_per_epoch):
             progress = (self.epoch + step / self.steps_per_epoch) / recipe.epochs
             for group in self._optimiser.param_groups:
                 group['lr'] = recipe.rate_at(progress)
-            chosen = order[step * recipe.batch_size:(step + 1) * recipe.batch_size].to(self.device)
+            chosen = order[step * recipe.batch_size:(step + 1) * recipe.batch_size]
+            chosen = chosen[self._peer.index::self._peer.count].to(self.device)
             faces, targets = self._inputs[chosen], self._targets[chosen]
             if recipe.augment:
                 faces = self._augmentation(faces, generator, size=recipe.size_at(progress))
@@ -193,14 +211,16 @@ class Trainer:
                 contrastive = supervised_contrastive_loss(
                     projected, targets.argmax(1), temperature=recipe.supcon_temperature)
             loss = cross_entropy + recipe.supcon_weight * contrastive
-            if not torch.isfinite(loss):
-                raise FloatingPointError(f'the loss became {loss.item()} in epoch {self.epoch + 1}: '
-                                         'lower --learning-rate')
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()
+            losses = torch.stack((loss, cross_entropy, contrastive)).detach().float()
+            self._peer.average([losses, *(p.grad for p in self._parameters())])
+            if not torch.isfinite(losses[0]):
+                raise FloatingPointError(f'the loss became {losses[0].item()} in epoch {self.epoch + 1}: '
+                                         'lower --learning-rate')
             self._optimiser.step()
             self._update_average(self.epoch * self.steps_per_epoch + step)
-            sums += torch.stack((loss, cross_entropy, contrastive)).detach().float().cpu()
+            sums += losses.cpu()
             bar.update()
         return dict(zip(('loss', 'cross_entropy', 'contrastive'), (sums / self.steps_per_epoch).tolist(), strict=True))
 
@@ -332,7 +352,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--weights', type=Path, help='start from this .safetensors file, with its architecture, '
                                                      'instead of at random; the schedule starts anew')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
-    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores')
+    parser.add_argument('--processes', type=int, default=1,
+                        help='on a CPU: this many share each batch, of one thread each unless --threads says more')
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0: all cores, or one with --processes')
     parser.add_argument('--compile', action='store_true',
                         help='compile the network first: faster, but needs a C++ compiler')
     defaults = Recipe()
@@ -357,12 +379,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    device = device_named(options.device)
+    if options.processes < 1:
+        raise ValueError(f'--processes must be at least 1, got {options.processes}')
+    if options.processes > 1 and device_named(options.device).type != 'cpu':
+        raise ValueError(f'--processes {options.processes} is for a CPU: leave it out, or add --device cpu')
+    trainer = _trainer(Peer(0, options.processes), options)
+    with peers(options.processes, _take_part, options):
+        trainer.run()
+    print(f'best validation accuracy {trainer.best:.2%}: {options.out / "best.safetensors"}')
+
+
+def _take_part(peer: Peer, options: argparse.Namespace) -> None:
+    # What every process meets at once, the first one says.
+    with suppress(FloatingPointError):
+        _trainer(peer, options).run()
+
+
+def _trainer(peer: Peer, options: argparse.Namespace) -> Trainer:
     recipe = Recipe(**{item.name: getattr(options, item.name) for item in fields(Recipe)})
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    train = data.load(options.data, options.train_split)
-    validation = data.load(options.data, options.validation_split)
+    if options.threads or peer.count > 1:
+        torch.set_num_threads(options.threads or 1)
+    train, validation = (data.load(options.data, split, progress=peer.index == 0)
+                         for split in (options.train_split, options.validation_split))
     if options.limit:
         train = data.subset(train, options.limit)
     torch.manual_seed(recipe.seed)
@@ -370,14 +408,13 @@ def _train(options: argparse.Namespace) -> None:
         start = load_model(options.weights)
     else:
         start = Model(MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention))
-    trainer = Trainer(start.network, train, validation, recipe, options.out,
-                      device=device, compile_network=options.compile, before=start.training)
+    trainer = Trainer(start.network, train, validation, recipe, options.out, device=device_named(options.device),
+                      compile_network=options.compile, before=start.training, peer=peer)
     if options.resume:
         trainer.resume()
     elif trainer.checkpoint.exists():
         raise WeightsError(f'{trainer.checkpoint} is there already: add --resume or choose another --out')
-    trainer.run()
-    print(f'best validation accuracy {trainer.best:.2%}: {options.out / "best.safetensors"}')
+    return trainer
 
 
 if __name__ == '__main__':

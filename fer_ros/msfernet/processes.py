@@ -1,0 +1,93 @@
+"""Several processes that train one network on a CPU, each with a share of every batch.
+
+With one thread each they are faster than as many threads in one process, which wait for each other within every
+operation, and give way more gracefully where other programs want a core.
+"""
+
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One of the processes of a training; the first has `index` 0."""
+
+    index: int = 0
+    count: int = 1
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes, in place; all must ask for it, within `peers`."""
+        if self.count == 1:
+            return
+        flat = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+        distributed.all_reduce(flat)
+        flat /= self.count
+        for tensor, mean in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.detach().copy_(mean.view_as(tensor))
+
+
+ALONE = Peer()
+
+
+@contextmanager
+def peers(count: int, work: Callable[..., None], *arguments) -> Iterator[None]:
+    """Start the other processes of a training, and end them with it.
+
+    Args:
+        count: of all processes, this one included; with 1 none is started.
+        work: run by each of the others as ``work(peer, *arguments)``; must be importable.
+
+    Raises:
+        ChildProcessError: another process ended before its time.
+    """
+    if count == 1:
+        yield
+        return
+    context = multiprocessing.get_context('spawn')
+    with tempfile.TemporaryDirectory(prefix='fer_ros_train_') as folder:
+        meeting = str(Path(folder) / 'meeting')
+        others = [context.Process(target=_other, args=(Peer(index, count), meeting, work, arguments), daemon=True)
+                  for index in range(1, count)]
+        for process in others:
+            process.start()
+        try:
+            with _joined(Peer(0, count), meeting):
+                yield
+        except RuntimeError as error:
+            # What gloo raises does not name the cause: a process that is gone.
+            for process in others:
+                process.join(2)
+            ended = [process.exitcode for process in others if process.exitcode]
+            if ended:
+                raise ChildProcessError(f'another process of the training ended with {ended[0]}: '
+                                        'go on with --resume') from error
+            raise
+        finally:
+            for process in others:
+                process.terminate()
+                process.join()
+
+
+@contextmanager
+def _joined(peer: Peer, meeting: str) -> Iterator[None]:
+    os.environ['GLOO_SOCKET_IFNAME'] = 'lo'  # nothing listens to other machines
+    distributed.init_process_group('gloo', init_method=f'file://{meeting}', rank=peer.index, world_size=peer.count)
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def _other(peer: Peer, meeting: str, work: Callable[..., None], arguments: tuple) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
+    with _joined(peer, meeting):
+        work(peer, *arguments)
