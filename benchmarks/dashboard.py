@@ -3,7 +3,7 @@
     python -m benchmarks.dashboard --json dashboard.json --docs docs/dashboard.md
     python -m benchmarks.dashboard --minutes 60 --json dashboard_memory.json --docs docs/dashboard.md
 
-The built-in clip at 30 frames/s, fer_node and dashboard are processes of their own. For 0, 1 and 4 viewers: CPU of
+The built-in clip at --rate frames/s, fer_node and dashboard are processes of their own. For 0, 1 and 4 viewers: CPU of
 dashboard and fer_node as the kernel counts it (100 % is one core), results per second, pictures per viewer. A viewer is
 a process that asks as the page does, and never is slow: what a browser asks for is at most this.
 
@@ -53,10 +53,11 @@ PICTURE = '''() => {
 class Chain:
     """Source, fer_node and dashboard; ends with the `with` block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rate: float = 30.0) -> None:
         self._folder = folder
         self.processes = {name: self._start(name, *arguments) for name, arguments in (
-            ('dashboard', ('-p', 'port:=0')), ('fer_node', ('-r', 'image:=image_raw')), ('video_source', ()))}
+            ('dashboard', ('-p', 'port:=0')), ('fer_node', ('-r', 'image:=image_raw')),
+            ('video_source', ('-p', f'rate:={rate}')))}
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen:
         with (self._folder / f'{name}.log').open('w') as log:
@@ -199,12 +200,14 @@ def measure_delay(url: str, seconds: float) -> dict | None:
 def measure_memory(chain: Chain, minutes: float) -> list[dict]:
     """Resident memory of the dashboard, every half minute."""
     samples = []
+    address = chain.url.removeprefix('http://')
     with Viewers(chain.url, 1) as watching:
         watching.wait_until_they_see()
         begin = time.monotonic()
         for _ in tqdm(range(round(2 * minutes) + 1), unit='sample'):
             samples.append({'minute': round((time.monotonic() - begin) / 60, 2),
-                            'megabytes': round(chain.memory('dashboard'), 1)})
+                            'megabytes': round(chain.memory('dashboard'), 1),
+                            'results': ask(address, '/live/state')['frame'], 'pictures': watching.pictures.value})
             time.sleep(30.0)
     return samples
 
@@ -229,7 +232,8 @@ def memory_text(samples: list[dict]) -> str:
     first = next(s for s in samples if s['minute'] >= min(2.0, samples[-1]['minute']))
     return (f'Memory of the dashboard with one viewer: {first["megabytes"]:.0f} MB after {first["minute"]:.0f} min, '
             f'{samples[-1]["megabytes"]:.0f} MB after {samples[-1]["minute"]:.0f} min, at most '
-            f'{max(s["megabytes"] for s in samples):.0f} MB.')
+            f'{max(s["megabytes"] for s in samples):.0f} MB; {samples[-1]["results"]:,} results and '
+            f'{samples[-1]["pictures"]:,} pictures went through it.')
 
 
 def main() -> None:
@@ -237,13 +241,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=30.0, help='measured for each case (default: 30)')
     parser.add_argument('--minutes', type=float, default=0.0, help='measure memory for so long instead')
+    parser.add_argument('--rate', type=float, default=30.0, help='of the camera, in frames/s (default: 30)')
     parser.add_argument('--json', type=Path, help='write the figures here')
     parser.add_argument('--docs', type=Path, help='document to fill them in')
     options = parser.parse_args()
     os.environ.update(environment())  # one domain for all
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # also then the processes are ended
     result: dict = {'machine': machine()}
-    with tempfile.TemporaryDirectory() as folder, Chain(Path(folder)) as chain:
+    with tempfile.TemporaryDirectory() as folder, Chain(Path(folder), options.rate) as chain:
         if options.minutes:
             result['memory'] = measure_memory(chain, options.minutes)
             name, text = 'memory', memory_text(result['memory'])
