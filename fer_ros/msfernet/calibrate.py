@@ -1,11 +1,13 @@
 """Fit what turns logits into honest probabilities, on faces the network was not trained on.
 
     python -m fer_ros.msfernet.calibrate --model runs/first/best.safetensors --data DIR --split validation \\
-        --biases --out models/msfernet.safetensors
+        --statistics train --neutral-as-negative 0.25 --out models/msfernet.safetensors
 
-A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. With ``--biases`` one
-number per emotion beside it (Alexandari et al., ICML 2020), which undoes a training's preference for some of them; they
-are added to the biases of the network's last layer.
+A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. What does is asked
+for: ``--statistics`` takes BatchNorm's statistics anew (`fer_ros.msfernet.normalisation`). ``--biases`` fits one number
+per emotion (Alexandari et al., ICML 2020), which undoes a training's preference for some of them.
+``--neutral-as-negative`` favours neutral until no larger share of neutral faces is read as negative, at a cost in
+accuracy. Numbers per emotion are added to the biases of the network's last layer.
 """
 
 import argparse
@@ -18,10 +20,11 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from fer_ros.emotions import EMOTIONS
+from fer_ros.emotions import EMOTIONS, GROUPS, group_scores
 from fer_ros.msfernet import data
 from fer_ros.msfernet.command import Parser, device_named, run
 from fer_ros.msfernet.evaluate import predict_logits, reliability
+from fer_ros.msfernet.normalisation import renew_statistics
 from fer_ros.msfernet.weights import load_model, save_model
 
 LIMITS = (0.05, 20.0)
@@ -81,6 +84,34 @@ def fit_biases(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return biases - biases.mean()
 
 
+def neutral_bias(logits: np.ndarray, labels: np.ndarray, most: float) -> float:
+    """The least to add to neutral's logit so that at most the share `most` of neutral faces is read as negative.
+
+    Args:
+        logits: (N, C), at the temperature at which they are probabilities.
+        labels: (N,) integer classes.
+        most: 0 to 1.
+
+    Returns:
+        At least 0.
+
+    Raises:
+        ValueError: no face is neutral, or `most` is not a share.
+    """
+    if not 0 <= most <= 1:
+        raise ValueError(f'the share of neutral faces read as negative must be 0 to 1, got {most}')
+    neutral = logits[labels == EMOTIONS.index('neutral')].astype(np.float64)
+    if not len(neutral):
+        raise ValueError('no face is labelled neutral, so none tells how much to favour it')
+    scores = np.log(group_scores(softmax(neutral, axis=1)))
+    negative, positive, resting = (scores[:, GROUPS.index(name)] for name in ('negative', 'positive', 'neutral'))
+    # What each face lacks to be read as neutral; one that is rather positive than negative is not read as negative.
+    missing = np.sort(np.where(negative > positive, negative - resting, -np.inf))[::-1]
+    allowed = int(most * len(missing))
+    # A little more than the first face that is not allowed lacks: equal scores would be a tie.
+    return max(0.0, float(missing[allowed]) + 1e-4) if allowed < len(missing) else 0.0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = Parser(prog='calibrate', description='Make the probabilities of MSFERNet weights honest.')
@@ -88,6 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
     parser.add_argument('--split', default='validation', help='faces not trained on; default: %(default)s')
     parser.add_argument('--biases', action='store_true', help='fit one number per emotion beside the temperature')
+    parser.add_argument('--neutral-as-negative', type=float, metavar='SHARE',
+                        help='favour neutral until at most this share (0 to 1) of neutral faces is read as negative')
+    parser.add_argument('--statistics', metavar='SPLIT',
+                        help='first take BatchNorm statistics anew, on the plain faces of this split')
     parser.add_argument('--out', type=Path, required=True, help='weights file to write; may be the one read')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     options = parser.parse_args(arguments)
@@ -98,16 +133,27 @@ def _calibrate(options: argparse.Namespace) -> None:
     device = device_named(options.device)
     model = load_model(options.model)
     faces = data.load(options.data, options.split)
-    logits = predict_logits(model, faces.images, device=device, progress=True)
     facts = {'split': options.split, 'faces': len(faces)}
-    raw, temperature = logits, fit_temperature(logits, faces.targets)
+    if options.statistics:
+        renew_statistics(model, data.load(options.data, options.statistics).images, device=device, progress=True)
+        facts['statistics'] = options.statistics
+    raw = predict_logits(model, faces.images, device=device, progress=True)
+    logits, temperature = raw, fit_temperature(raw, faces.targets)
     if options.biases:
-        biases = fit_biases(logits / temperature, faces.targets)
-        facts['biases'] = dict(zip(EMOTIONS, biases.round(4).tolist(), strict=True))
-        logits = logits + temperature * biases
-        with torch.no_grad():
-            model.network.classifier.bias += torch.from_numpy(temperature * biases).to(device, torch.float32)
+        logits = logits + temperature * fit_biases(logits / temperature, faces.targets)
         temperature = fit_temperature(logits, faces.targets)
+    if options.neutral_as_negative is not None:
+        facts['neutral_as_negative'] = options.neutral_as_negative
+        resting = np.eye(len(EMOTIONS))[EMOTIONS.index('neutral')]
+        # A shift asks for another temperature, which weighs sums of probabilities anew.
+        while shift := neutral_bias(logits / temperature, faces.labels, options.neutral_as_negative):
+            logits = logits + temperature * shift * resting
+            temperature = fit_temperature(logits, faces.targets)
+    if logits is not raw:
+        added = (logits - raw)[0]
+        facts['biases'] = dict(zip(EMOTIONS, (added / temperature).round(4).tolist(), strict=True))
+        with torch.no_grad():
+            model.network.classifier.bias += torch.from_numpy(added).to(device, torch.float32)
     for name, numbers, value in (('before', raw, 1.0), ('after', logits, temperature)):
         facts[f'nll_{name}'] = negative_log_likelihood(numbers, faces.targets, value)
         facts[f'ece_{name}'] = reliability(softmax(numbers.astype(np.float64) / value, axis=1), faces.labels).error

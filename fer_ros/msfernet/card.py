@@ -43,6 +43,10 @@ def figures(report: dict) -> str:
               if calibration and 'biases' in calibration else '')
     fitted = (f'{biases}, fitted on the {calibration["faces"]:,} faces of `{calibration["split"]}`' if calibration
               else ' (not calibrated)')
+    if calibration and 'neutral_as_negative' in calibration:
+        fitted += f' so that at most {calibration["neutral_as_negative"]:.0%} of neutral faces are read as negative'
+    if calibration and 'statistics' in calibration:
+        fitted += f'; BatchNorm statistics of the plain faces of `{calibration["statistics"]}`'
     runs = [training]
     while 'before' in runs[0]:
         runs.insert(0, runs[0]['before'])

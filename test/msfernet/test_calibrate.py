@@ -3,12 +3,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from msfernet_support import constant_network, write_pictures
+from msfernet_support import constant_network, write_pictures, write_split
 from scipy.special import softmax
 
 from fer_ros.emotions import EMOTIONS
-from fer_ros.msfernet.calibrate import fit_biases, fit_temperature, main, negative_log_likelihood
-from fer_ros.msfernet.evaluate import reliability
+from fer_ros.msfernet.calibrate import fit_biases, fit_temperature, main, negative_log_likelihood, neutral_bias
+from fer_ros.msfernet.data import load
+from fer_ros.msfernet.evaluate import predict_logits, reliability, score
 from fer_ros.msfernet.weights import Model, load_model, save_model
 
 
@@ -71,6 +72,50 @@ def test_the_command_adds_biases_to_the_last_layer(tmp_path, capsys):
     np.testing.assert_allclose(softmax(logits, axis=1)[0], np.array(shares) / 11, atol=0.01)
     assert list(model.training['calibration']['biases']) == list(EMOTIONS)
     assert model.training['calibration']['nll_after'] < model.training['calibration']['nll_before']
+
+
+@pytest.mark.parametrize('most', [0.0, 0.25, 0.6])
+def test_neutral_is_favoured_no_more_than_it_takes(most):
+    generator = np.random.default_rng(1)
+    logits, labels = generator.normal(0, 1.5, (400, 7)), generator.integers(0, 7, 400)
+
+    def share(shift):
+        moved = logits + shift * (np.arange(7) == EMOTIONS.index('neutral'))
+        return score(softmax(moved, axis=1), labels)['neutral_as_negative']
+    found = neutral_bias(logits, labels, most)
+    assert share(0) > 0.6 and found > 0
+    assert share(found) <= most < share(found - 2e-4) + 1e-9
+
+
+def test_neutral_is_not_favoured_without_need():
+    logits = np.zeros((3, 7))
+    logits[:, EMOTIONS.index('neutral')] = 5
+    assert neutral_bias(logits, np.full(3, EMOTIONS.index('neutral')), 0.0) == 0
+
+
+@pytest.mark.parametrize(('label', 'most', 'message'), [('happy', 0.2, 'no face is labelled neutral'),
+                                                        ('neutral', 1.2, r'0 to 1, got 1\.2')])
+def test_favouring_neutral_needs_neutral_faces_and_a_share(label, most, message):
+    with pytest.raises(ValueError, match=message):
+        neutral_bias(np.zeros((3, 7)), np.full(3, EMOTIONS.index(label)), most)
+
+
+def test_the_command_favours_neutral_and_renews_statistics(tmp_path, capsys):
+    source, out = tmp_path / 'in.safetensors', tmp_path / 'out.safetensors'
+    save_model(source, Model(constant_network([2.0, 0, 0, 0, 0, 0, 0])))
+    write_split(tmp_path / 'validation', 1)
+    for emotion in ('angry', 'neutral'):
+        write_pictures(tmp_path / 'validation' / emotion, 12)
+    write_split(tmp_path / 'train', 40, seed=50)
+    assert main(['--model', str(source), '--data', str(tmp_path), '--out', str(out), '--device', 'cpu',
+                 '--neutral-as-negative', '0.3', '--statistics', 'train']) == 0
+    model, faces = load_model(out), load(tmp_path, 'validation')
+    probabilities = softmax(predict_logits(model, faces.images) / model.temperature, axis=1)
+    assert score(probabilities, faces.labels)['neutral_as_negative'] <= 0.3
+    facts = model.training['calibration']
+    assert facts['biases']['neutral'] > 0 == facts['biases']['happy']
+    assert (facts['neutral_as_negative'], facts['statistics']) == (0.3, 'train')
+    assert not torch.equal(model.network.stem[1].running_mean, load_model(source).network.stem[1].running_mean)
 
 
 def test_the_command_keeps_weights_and_facts(tmp_path, capsys):
