@@ -1,6 +1,7 @@
 """Every test runs alone on its machine's DDS: local processes only, in a domain of its own."""
 
 import os
+import signal
 from pathlib import Path
 
 # Domains up to 101 keep clear of the ports that Linux gives to programs.
@@ -8,5 +9,7 @@ os.environ['ROS_DOMAIN_ID'] = str(20 + os.getpid() % 80)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(Path(__file__).parent.parent / 'config' / 'fastdds_local.xml')
 os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = os.environ['FASTRTPS_DEFAULT_PROFILES_FILE']
+# A shell starts what it runs in the background with SIGINT ignored, and programs under test would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Shared machines: the tests check results, not speed.
 os.environ.setdefault('OMP_NUM_THREADS', '1')

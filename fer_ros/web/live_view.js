@@ -181,6 +181,7 @@ export default {
 
   unmounted() {
     this.ended = true;
+    clearTimeout(this.told);
     window.removeEventListener("keydown", this.onKey);
     this.resizer.disconnect();
     this.chart.dispose();
@@ -209,6 +210,7 @@ export default {
 
     failed() {
       this.lost = true;
+      clearTimeout(this.told);
       this.back = false;
       sessionStorage.setItem(LOST, "1");
     },
@@ -216,8 +218,11 @@ export default {
     found() {
       this.lost = false;
       this.back = true;
-      sessionStorage.removeItem(LOST);
-      setTimeout(() => (this.back = false), 8000);
+      clearTimeout(this.told);
+      this.told = setTimeout(() => {
+        this.back = false;
+        sessionStorage.removeItem(LOST); // not before: NiceGUI may be about to load the page again
+      }, 8000);
     },
 
     async update() {
