@@ -219,7 +219,8 @@ class Trainer:
                 raise FloatingPointError(f'the loss became {losses[0].item()} in epoch {self.epoch + 1}: '
                                          'lower --learning-rate')
             self._optimiser.step()
-            self._update_average(self.epoch * self.steps_per_epoch + step)
+            if self._peer.index == 0:  # the others neither evaluate nor save it
+                self._update_average(self.epoch * self.steps_per_epoch + step)
             sums += losses.cpu()
             bar.update()
         return dict(zip(('loss', 'cross_entropy', 'contrastive'), (sums / self.steps_per_epoch).tolist(), strict=True))
