@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from fer_ros.files import write_file
 from fer_ros.msfernet import data
-from fer_ros.msfernet.card import fill
-from fer_ros.msfernet.command import Parser, run
+from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.evaluate import predict_logits, score
+from fer_ros.msfernet.model_card import fill
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
 from fer_ros.msfernet.train import Recipe, Trainer
 from fer_ros.msfernet.weights import load_model

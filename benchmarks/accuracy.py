@@ -23,7 +23,7 @@ from benchmarks.mini_xception import MiniXception
 from fer_ros.emotions import EMOTIONS
 from fer_ros.files import write_file
 from fer_ros.msfernet import data
-from fer_ros.msfernet.command import run
+from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.evaluate import score
 from fer_ros.msfernet.network import count_parameters
 from fer_ros.msfernet.weights import load_model

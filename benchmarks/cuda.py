@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.machine import machine
 from fer_ros.files import write_file
-from fer_ros.msfernet.command import run
+from fer_ros.msfernet.cli import run
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 NO_CUDA = 'No CUDA device here: nothing was measured on a GPU.'

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from fer_ros.clip import BuiltInClip
 from fer_ros.files import write_file
-from fer_ros.msfernet.command import run
+from fer_ros.msfernet.cli import run
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 
 EVERY = (1, 2, 3, 5)

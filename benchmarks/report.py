@@ -27,8 +27,8 @@ from tqdm import tqdm
 from benchmarks.machine import described, machine
 from fer_ros.demo import environment
 from fer_ros.files import completed, write_file
-from fer_ros.msfernet.card import fill
-from fer_ros.msfernet.command import run
+from fer_ros.msfernet.cli import run
+from fer_ros.msfernet.model_card import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs' / 'benchmarks.md'

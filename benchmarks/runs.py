@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fer_ros.files import write_file
-from fer_ros.msfernet.card import fill, setting
-from fer_ros.msfernet.command import Parser, run
+from fer_ros.msfernet.cli import Parser, run
+from fer_ros.msfernet.model_card import fill, setting
 from fer_ros.msfernet.network import MSFERNet
 from fer_ros.msfernet.train import Recipe
 from fer_ros.msfernet.weights import load_model

@@ -24,7 +24,7 @@ from benchmarks.machine import described, machine
 from fer_ros.demo import DemoError, Processes, environment
 from fer_ros.faces import decode
 from fer_ros.files import completed, write_file
-from fer_ros.msfernet.card import fill
+from fer_ros.msfernet.model_card import fill
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / 'docs' / 'images' / 'soak.png'

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from benchmarks.frames import frames
 from benchmarks.machine import machine
 from fer_ros.files import write_file
-from fer_ros.msfernet.command import run
+from fer_ros.msfernet.cli import run
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 FACES = (1, 4, 8)

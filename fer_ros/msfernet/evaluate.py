@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS, group_scores
 from fer_ros.files import write_file
-from fer_ros.msfernet import data, pictures
-from fer_ros.msfernet.command import Parser, device_named, run
+from fer_ros.msfernet import data, evaluation_figures
+from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import Model, load_model
@@ -203,11 +203,11 @@ def evaluate(model_path: Path, data_path: str, split: str, *, plots: Path | None
         report['flip'] = score(mean, faces.labels)
     if plots:
         plots.mkdir(parents=True, exist_ok=True)
-        pictures.draw_confusion(plots / 'confusion_7.png', np.array(report['confusion_7']), EMOTIONS)
-        pictures.draw_confusion(plots / 'confusion_3.png', np.array(report['confusion_3']), GROUPS)
-        pictures.draw_reliability(plots / 'reliability.png', *reliability(probabilities, faces.labels),
+        evaluation_figures.draw_confusion(plots / 'confusion_7.png', np.array(report['confusion_7']), EMOTIONS)
+        evaluation_figures.draw_confusion(plots / 'confusion_3.png', np.array(report['confusion_3']), GROUPS)
+        evaluation_figures.draw_reliability(plots / 'reliability.png', *reliability(probabilities, faces.labels),
                                   error=report['ece_7'])
-        pictures.draw_mistakes(plots / 'mistakes.png', faces.images, faces.labels, probabilities, EMOTIONS)
+        evaluation_figures.draw_mistakes(plots / 'mistakes.png', faces.images, faces.labels, probabilities, EMOTIONS)
     return report
 
 

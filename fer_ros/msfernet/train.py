@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from fer_ros.msfernet import data
 from fer_ros.msfernet.augmentation import Augmentation
-from fer_ros.msfernet.command import Parser, device_named, run
+from fer_ros.msfernet.cli import Parser, device_named, run
+from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
 from fer_ros.msfernet.preprocessing import network_input
-from fer_ros.msfernet.processes import ALONE, Peer, peers
 from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tensors, save_model, write_tensors
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from msfernet_support import constant_network, write_split
 
-from fer_ros.msfernet import calibrate, card, evaluate, export, train
-from fer_ros.msfernet.command import device_named, run
+from fer_ros.msfernet import evaluate, export, model_card, temperature_and_bias, train
+from fer_ros.msfernet.cli import device_named, run
 from fer_ros.msfernet.weights import Model, save_model
 
 
@@ -33,13 +33,14 @@ MISTAKES = [
     (evaluate, '--model {0}/good.safetensors --data {0}/none', 'no data at'),
     (evaluate, '--model {0}/good.safetensors --data {0}/data --split test', 'found train, validation'),
     (evaluate, '--model {0}/good.safetensors --data {0}/data --device cuda:99', 'no device'),
-    (calibrate, '--model {0}/bad.safetensors --data {0}/data --out {0}/out', 'not a complete safetensors file'),
-    (calibrate, '--model {0}/good.safetensors --data {0}/empty --out {0}/out', 'no split'),
-    (calibrate, '--model {0}/good.safetensors --data {0}/data --out {0}/out', 'the temperature runs to'),
+    (temperature_and_bias, '--model {0}/bad.safetensors --data {0}/data --out {0}/out',
+     'not a complete safetensors file'),
+    (temperature_and_bias, '--model {0}/good.safetensors --data {0}/empty --out {0}/out', 'no split'),
+    (temperature_and_bias, '--model {0}/good.safetensors --data {0}/data --out {0}/out', 'the temperature runs to'),
     (export, '--model {0}/bad.safetensors --out {0}/x.onnx', 'not a complete safetensors file'),
     (export, '--out {0}/x.onnx', 'required: --model'),
-    (card, '--evaluation {0}/none.json', 'No such file'),
-    (card, '--evaluation {0}/bad.safetensors', 'Expecting value'),
+    (model_card, '--evaluation {0}/none.json', 'No such file'),
+    (model_card, '--evaluation {0}/bad.safetensors', 'Expecting value'),
 ]
 
 

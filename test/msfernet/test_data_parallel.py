@@ -12,8 +12,8 @@ import pytest
 import torch
 from msfernet_support import face_set, write_split
 
+from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.network import MSFERNet
-from fer_ros.msfernet.processes import ALONE, Peer, peers
 from fer_ros.msfernet.train import Recipe, Trainer, main
 from fer_ros.msfernet.weights import read_tensors
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from msfernet_support import noise_faces
 
+from fer_ros.msfernet.batchnorm_statistics import BATCH, renew_statistics
 from fer_ros.msfernet.network import MSFERNet
-from fer_ros.msfernet.normalisation import BATCH, renew_statistics
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import Model
 

@@ -2,7 +2,7 @@
 
     python -m fer_ros.msfernet.evaluate --model models/msfernet.safetensors --data DIR --split validation --flip \\
         --json models/evaluation.json
-    python -m fer_ros.msfernet.card
+    python -m fer_ros.msfernet.model_card
 
 Everything between the two comments ``<!-- figures -->`` and ``<!-- end of figures -->`` is replaced; the text around
 them is written by hand.
@@ -18,7 +18,7 @@ import numpy as np
 
 from fer_ros.emotions import EMOTIONS, GROUPS
 from fer_ros.files import write_file
-from fer_ros.msfernet.command import Parser, run
+from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.evaluate import table
 
 
@@ -92,12 +92,12 @@ def _matrix(confusion: list[list[int]], names: Sequence[str]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser(prog='card', description="Write an evaluation's figures into the model card.")
+    parser = Parser(prog='model_card', description="Write an evaluation's figures into the model card.")
     parser.add_argument('--evaluation', type=Path, default=Path('models/evaluation.json'),
                         help='written by fer_ros.msfernet.evaluate; default: %(default)s')
     parser.add_argument('--card', type=Path, default=Path('models/README.md'), help='default: %(default)s')
     options = parser.parse_args(arguments)
-    return run('card', lambda: _card(options))
+    return run('model_card', lambda: _card(options))
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -1,13 +1,13 @@
 """Fit what turns logits into honest probabilities, on faces the network was not trained on.
 
-    python -m fer_ros.msfernet.calibrate --model runs/first/best.safetensors --data DIR --split validation \\
+    python -m fer_ros.msfernet.temperature_and_bias --model runs/first/best.safetensors --data DIR --split validation \\
         --statistics train --neutral-as-negative 0.25 --out models/msfernet.safetensors
 
 A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. What does is asked
-for: ``--statistics`` takes BatchNorm's statistics anew (`fer_ros.msfernet.normalisation`). ``--biases`` fits one number
-per emotion (Alexandari et al., ICML 2020), which undoes a training's preference for some of them.
-``--neutral-as-negative`` favours neutral until no larger share of neutral faces is read as negative, at a cost in
-accuracy. Numbers per emotion are added to the biases of the network's last layer.
+for: ``--statistics`` recalibrates BatchNorm's statistics (`fer_ros.msfernet.batchnorm_statistics`). ``--biases`` fits
+one number per emotion (Alexandari et al., ICML 2020), which undoes a training's preference for some of them.
+``--neutral-as-negative`` raises the neutral class bias until no larger share of neutral faces is classified as
+negative, at a cost in accuracy. Numbers per emotion are added to the biases of the network's last layer.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from scipy.special import log_softmax, softmax
 
 from fer_ros.emotions import EMOTIONS, GROUPS, group_scores
 from fer_ros.msfernet import data
-from fer_ros.msfernet.command import Parser, device_named, run
+from fer_ros.msfernet.batchnorm_statistics import renew_statistics
+from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.evaluate import predict_logits, reliability
-from fer_ros.msfernet.normalisation import renew_statistics
 from fer_ros.msfernet.weights import load_model, save_model
 
 LIMITS = (0.05, 20.0)
@@ -114,7 +114,7 @@ def neutral_bias(logits: np.ndarray, labels: np.ndarray, most: float) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = Parser(prog='calibrate', description='Make the probabilities of MSFERNet weights honest.')
+    parser = Parser(prog='temperature_and_bias', description='Make the probabilities of MSFERNet weights honest.')
     parser.add_argument('--model', type=Path, required=True, help='weights file (.safetensors) to read')
     parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
     parser.add_argument('--split', default='validation', help='faces not trained on; default: %(default)s')
@@ -126,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, required=True, help='weights file to write; may be the one read')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     options = parser.parse_args(arguments)
-    return run('calibrate', lambda: _calibrate(options))
+    return run('temperature_and_bias', lambda: _calibrate(options))
 
 
 def _calibrate(options: argparse.Namespace) -> None:

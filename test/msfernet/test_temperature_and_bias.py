@@ -7,9 +7,15 @@ from msfernet_support import constant_network, write_pictures, write_split
 from scipy.special import softmax
 
 from fer_ros.emotions import EMOTIONS
-from fer_ros.msfernet.calibrate import fit_biases, fit_temperature, main, negative_log_likelihood, neutral_bias
 from fer_ros.msfernet.data import load
 from fer_ros.msfernet.evaluate import predict_logits, reliability, score
+from fer_ros.msfernet.temperature_and_bias import (
+    fit_biases,
+    fit_temperature,
+    main,
+    negative_log_likelihood,
+    neutral_bias,
+)
 from fer_ros.msfernet.weights import Model, load_model, save_model
 
 

@@ -3,8 +3,8 @@ import json
 import pytest
 from msfernet_support import EVALUATION, SHIPPED, constant_network, write_split
 
-from fer_ros.msfernet.card import figures, fill, main
 from fer_ros.msfernet.evaluate import checksum, evaluate
+from fer_ros.msfernet.model_card import figures, fill, main
 from fer_ros.msfernet.weights import Model, load_model, save_model
 
 CARD = EVALUATION.with_name('README.md')
@@ -14,7 +14,7 @@ EMPTY = '# Card\n\n<!-- figures -->\nold\n<!-- end of figures -->\n\nThe end.\n'
 def test_the_card_says_what_the_evaluation_found():
     text = CARD.read_text()
     assert fill(text, 'figures', figures(json.loads(EVALUATION.read_text()))) == text, \
-        'run python -m fer_ros.msfernet.card'
+        'run python -m fer_ros.msfernet.model_card'
 
 
 def test_the_evaluation_is_of_the_shipped_weights():
