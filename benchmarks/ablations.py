@@ -19,17 +19,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from tqdm import tqdm
 
 from fer_ros.files import write_file
 from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import Parser, run
-from fer_ros.msfernet.evaluate import predict_logits, score
+from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
+from fer_ros.msfernet.evaluate import predict
+from fer_ros.msfernet.metrics import score, score_raters
 from fer_ros.msfernet.model_card import fill
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
 from fer_ros.msfernet.train import Recipe, Trainer
-from fer_ros.msfernet.weights import load_model
+from fer_ros.msfernet.weights import Model, load_model
 
 FULL_SIZE_FROM = 0.75
 """Share of a run after which smaller training faces give way to full ones."""
@@ -49,6 +50,8 @@ VARIANTS = (
     Variant('supcon-0.1', 'cross-entropy and SupCon, temperature 0.1 (reference)', {'supcon_temperature': 0.1}),
     Variant('supcon-0.5', 'cross-entropy and SupCon, temperature 0.5', {'supcon_temperature': 0.5}),
     Variant('cross-entropy', 'cross-entropy alone', {'supcon_weight': 0.0}),
+    Variant('raters-only', "reference, raters' votes alone", {'fer2013_weight': 0.0}),
+    Variant('no-degradation', 'reference, without degraded faces', {'degrade': False}),
     Variant('no-cbam', 'reference without CBAM', network={'attention': False}),
     Variant('single-scale', 'reference, single-scale at equal parameters', network={'wide_dilation': 1}),
 )
@@ -71,16 +74,15 @@ def train_variant(variant: Variant, options: argparse.Namespace) -> dict:
             raise ValueError(f'{finished} is of other settings: choose another --out')
         return result
     torch.set_num_threads(1)
-    train = data.load(options.data, 'train', progress=False)
-    validation = data.load(options.data, 'validation', progress=False)
+    train, validation = (data.load(options.data, split, votes=options.votes, progress=False)
+                         for split in ('train', 'validation'))
     if options.limit:
         train = data.subset(train, options.limit)
     trainer = Trainer(network, train, validation, recipe, out)
     if trainer.checkpoint.exists():
         trainer.resume()
     trainer.run()
-    logits = predict_logits(load_model(out / 'last.safetensors'), validation.images)
-    measured = score(softmax(logits.astype(np.float64), axis=1), validation.labels)
+    measured = measure(load_model(out / 'last.safetensors'), validation)
     seconds = [json.loads(line)['seconds'] for line in (out / 'metrics.jsonl').read_text().splitlines()]
     result = {'name': variant.name, 'settings': settings, 'faces': len(train),
               'parameters': count_parameters(network), 'macs': count_macs(network),
@@ -89,18 +91,33 @@ def train_variant(variant: Variant, options: argparse.Namespace) -> dict:
     return result
 
 
+def measure(model: Model, faces: data.FaceSet) -> dict:
+    """Accuracies (0 to 1) against the raters on clean and degraded faces, and against the data set's own labels."""
+    clean = predict(model, faces.images)
+    found = {CLEAN: score_raters(clean.raters, faces.votes)}
+    for name in tqdm([name for name in CONDITIONS if name != CLEAN], desc='conditions'):
+        found[name] = score_raters(predict(model, apply(name, faces.images)).raters, faces.votes)
+    worse = [figures['raters_accuracy_7'] for name, figures in found.items() if name != CLEAN]
+    return {'raters_accuracy_7': found[CLEAN]['raters_accuracy_7'],
+            'raters_accuracy_3': found[CLEAN]['raters_accuracy_3'],
+            'raters_neutral_as_negative': found[CLEAN]['raters_neutral_as_negative'],
+            'degraded_accuracy_7': float(np.mean(worse)),
+            'fer2013_accuracy_7': score(clean.fer2013, faces.labels)['accuracy_7'], 'n': len(faces)}
+
+
 def table(results: list[dict]) -> str:
     """Markdown: the common budget, and a row for each run."""
     titles = {variant.name: variant.title for variant in VARIANTS}
     first, recipe = results[0], results[0]['settings']['recipe']
     sizes = ', '.join(f'{size} pixels from {start:.0%}' for start, size in recipe['sizes'])
     budget = (f'{recipe["epochs"]} epochs of {first["faces"]:,} faces, batches of {recipe["batch_size"]}, '
-              f'seed {recipe["seed"]}, training faces of {sizes} of the run; measured on {first["n_7"]:,} faces of '
+              f'seed {recipe["seed"]}, training faces of {sizes} of the run; measured on {first["n"]:,} faces of '
               '`validation`.')
-    rows = ['| run | 7 emotions | 3 groups | macro F1, 7 | neutral as negative | parameters | s per epoch |',
-            '| --- | ---: | ---: | ---: | ---: | ---: | ---: |']
+    rows = ['| run | raters, 7 | raters, 3 | neutral as negative | raters, 7, mean of the degraded | own labels, 7 | '
+            'parameters | s per epoch |', '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |']
     for result in results:
-        shares = [result[key] for key in ('accuracy_7', 'accuracy_3', 'macro_f1_7', 'neutral_as_negative')]
+        shares = [result[key] for key in ('raters_accuracy_7', 'raters_accuracy_3', 'raters_neutral_as_negative',
+                                          'degraded_accuracy_7', 'fer2013_accuracy_7')]
         rows.append('| ' + ' | '.join([
             titles[result['name']], *('–' if share is None else f'{100 * share:.1f} %' for share in shares),
             f'{result["parameters"]:,}', f'{result["seconds_per_epoch"]:.0f}']) + ' |')
@@ -108,7 +125,7 @@ def table(results: list[dict]) -> str:
 
 
 def _ablations(options: argparse.Namespace) -> None:
-    data.load(options.data, 'validation')  # a wrong folder is said at once, by one process
+    data.load(options.data, 'validation', votes=options.votes)  # a wrong folder is said at once, by one process
     options.out.mkdir(parents=True, exist_ok=True)
     # Bars of several processes would write over each other: the children inherit this, and here one bar is for all.
     os.environ['TQDM_DISABLE'] = '1'
@@ -137,6 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = Parser(prog='ablations', description='Train and compare variants of MSFERNet on equal, short budgets.')
     parser.add_argument('--data', required=True, help='image folder or Kaggle CSV with train and validation')
+    parser.add_argument('--votes', type=Path, required=True, help="table of raters' votes for its pictures")
     parser.add_argument('--out', type=Path, required=True, help='folder for the runs and ablations.json')
     parser.add_argument('--epochs', type=int, default=12, help='of each run; default: %(default)s')
     parser.add_argument('--limit', type=int, default=0, help='training faces, evenly taken; 0: all')

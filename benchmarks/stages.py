@@ -94,7 +94,7 @@ def _ways(threads: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
     def inputs(faces: np.ndarray) -> torch.Tensor:
         if len(faces) not in ready:
-            ready[len(faces)] = network_input(faces, mean=model.mean, std=model.std)
+            ready[len(faces)] = network_input(faces)
         return ready[len(faces)]
 
     def eager(faces: np.ndarray) -> np.ndarray:

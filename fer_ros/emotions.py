@@ -30,6 +30,8 @@ _EMOTION_OF_NAME = {name: emotion for emotion, names in SYNONYMS.items() for nam
 
 _VALENCE_SIGNS = np.array([{'positive': 1, 'negative': -1}.get(GROUP_OF.get(e), 0) for e in EMOTIONS], np.float64)
 _GROUP_MATRIX = np.array([[GROUP_OF.get(e) == g for g in GROUPS] for e in EMOTIONS], np.float64)
+_SAME_GROUP = np.array([[GROUP_OF.get(a, a) == GROUP_OF.get(b, b) for a in EMOTIONS] for b in EMOTIONS], np.float64)
+"""Surprise is alone in a group of its own."""
 
 
 def emotion_named(name: str) -> str | None:
@@ -59,3 +61,22 @@ def group_scores(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
 def group(probabilities: Sequence[float] | np.ndarray) -> str:
     """The group with the largest summed probability, for one face's 7 probabilities."""
     return GROUPS[int(np.argmax(group_scores(probabilities)))]
+
+
+def decide(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The emotion to show: first the group, by summed probability, then the likeliest emotion within it.
+
+    Surprise stands beside the three groups as one of its own. So the emotion agrees with the valence: four negative
+    emotions of 0.15 each are not called neutral beside a neutral of 0.4.
+
+    Args:
+        probabilities: (..., 7), each row summing to 1, in the order of `EMOTIONS`.
+
+    Returns:
+        int64 of shape (...): index into `EMOTIONS`.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    weight = probabilities @ _SAME_GROUP
+    # Within the winning group the sums are equal, so the likeliest emotion decides; it never outweighs another group.
+    winning = weight >= weight.max(-1, keepdims=True) - 1e-9
+    return np.where(winning, probabilities, -1.0).argmax(-1)

@@ -1,8 +1,8 @@
-"""BatchNorm statistics of the faces that the network will see, instead of those it was trained on.
+"""BatchNorm statistics of unaugmented faces, instead of those the network was trained on.
 
-Training shifts, lightens and covers faces, and its running statistics are of these. Taken anew on plain faces with the
-finished weights, they fit what is read in use (Touvron et al., NeurIPS 2019, on the discrepancy; Wu and Johnson,
-arXiv:2105.07576, section 3, on the averaging).
+Training shifts, darkens and covers faces, and its running statistics are of these. Recalibrated on unaugmented faces
+with the finished weights, they fit faces as a good camera takes them (Touvron et al., NeurIPS 2019, on the discrepancy;
+Wu and Johnson, arXiv:2105.07576, section 3, on the averaging).
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ BATCH = 256
 
 def renew_statistics(model: Model, images: np.ndarray, *, device: str | torch.device = 'cpu', seed: int = 0,
                      progress: bool = False) -> None:
-    """Replace the running statistics of the model's network by the mean over batches of plain faces.
+    """Replace the running statistics of the model's network by the mean over batches of unaugmented faces.
 
     Args:
         model: its network is moved to `device`, and left in evaluation mode.
@@ -42,7 +42,7 @@ def renew_statistics(model: Model, images: np.ndarray, *, device: str | torch.de
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)).numpy()
     with torch.no_grad():
         for step in tqdm(range(len(images) // BATCH), desc='statistics', unit='batch', disable=not progress):
-            faces = network_input(images[order[step * BATCH:(step + 1) * BATCH]], mean=model.mean, std=model.std)
+            faces = network_input(images[order[step * BATCH:(step + 1) * BATCH]])
             network(faces.to(device, memory_format=torch.channels_last))
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from fer_ros.msfernet.data import DataError
+from fer_ros.msfernet.errors import DataError
 from fer_ros.msfernet.weights import WeightsError
 
 USER_ERRORS = (DataError, WeightsError, ValueError, OSError, FloatingPointError)

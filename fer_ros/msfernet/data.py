@@ -2,9 +2,11 @@
 
 * Image folders: ``<root>/<split>/<class>/*.jpg`` (or png, bmp, pgm), classes under any usual synonym.
 * The Kaggle CSV of FER2013: columns ``emotion,pixels,Usage``. A ``fer2013new.csv`` beside it (FER+, Barsoum
-  et al., ICMI 2016) turns its votes into soft labels; pictures with no vote for one of the seven are left out.
+  et al., ICMI 2016) brings ten raters' votes for each row.
 * CK+48: ``<root>/<class>/S010_004_00000017.png``. Contempt is left out. Splits are folds of whole subjects,
   since pictures of one person in training and test make results look better than they are.
+
+Folders take the raters' votes from a table of their own: `fer_ros.msfernet.votes`.
 """
 
 import csv
@@ -18,7 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from fer_ros.emotions import EMOTIONS, emotion_named
+from fer_ros.msfernet.errors import DataError
 from fer_ros.msfernet.network import INPUT_SIZE
+from fer_ros.msfernet.votes import CHOICES, read_table, votes_of
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +37,6 @@ LEFT_OUT = {'contempt', 'contemptuous'}
 FOLDS = 5
 _SHOWN = 5
 _SUBJECT = re.compile(r'^(S\d+)_', re.IGNORECASE)
-_FERPLUS_COLUMNS = {'neutral': 'neutral', 'happiness': 'happy', 'surprise': 'surprised', 'sadness': 'sad',
-                    'anger': 'angry', 'disgust': 'disgusted', 'fear': 'scared'}
-
-
-class DataError(Exception):
-    """The data set cannot be used; the text names the place and the remedy."""
 
 
 @dataclass
@@ -48,28 +46,32 @@ class FaceSet:
     images: np.ndarray
     """(N, 48, 48) uint8."""
     targets: np.ndarray
-    """(N, 7) float32 probabilities in the order of `EMOTIONS`, rows summing to 1; one-hot for hard labels."""
+    """(N, 7) float32 the data set's own labels in the order of `EMOTIONS`, one-hot."""
     names: list[str]
     """Where each face comes from: a path below the root, or `row N`."""
     skipped: list[str] = field(default_factory=list)
     """What could not be read, with the reason."""
+    votes: np.ndarray | None = None
+    """(N, 10) float32 raters' votes in the order of `votes.CHOICES`, zeros for a face without; None: no votes."""
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64 most probable class."""
+        """(N,) int64 index of the data set's own label."""
         return self.targets.argmax(1)
 
     def __len__(self) -> int:
         return len(self.images)
 
 
-def load(root: str | Path, split: str, *, progress: bool = True) -> FaceSet:
+def load(root: str | Path, split: str, *, votes: str | Path | None = None, progress: bool = True) -> FaceSet:
     """Read one split of the data set under `root`, whose layout is recognised by what is there.
 
     Args:
         root: a folder, or the Kaggle CSV.
         split: `train`, `validation`, `test` (or a name as it stands there), or `all`; for CK+48 `all`,
             or `fold0-train`, `fold0-validation` to `fold4-…`.
+        votes: table of raters' votes for the pictures of folders, see `fer_ros.msfernet.votes`; a Kaggle CSV has its
+            own beside it.
         progress: show a bar.
 
     Raises:
@@ -86,6 +88,10 @@ def load(root: str | Path, split: str, *, progress: bool = True) -> FaceSet:
         faces = _load_csv(table, split, progress)
     else:
         faces = _load_split_folders(root, split, progress)
+    if votes is not None:
+        if faces.names and faces.names[0].startswith('row '):
+            raise DataError(f'{votes} is for image folders: a Kaggle CSV has a fer2013new.csv beside it')
+        faces.votes = votes_of(faces.names, Path(votes).expanduser())
     if faces.skipped:
         more = ', …' if len(faces.skipped) > _SHOWN else ''
         log.warning('%d of %d entries skipped: %s%s', len(faces.skipped), len(faces) + len(faces.skipped),
@@ -173,9 +179,9 @@ def _fit(image: np.ndarray) -> np.ndarray:
 
 def _load_csv(path: Path, split: str, progress: bool) -> FaceSet:
     votes_path = path.with_name('fer2013new.csv')
-    votes = _read_votes(votes_path) if votes_path.is_file() and votes_path != path else None
+    table = read_table(votes_path)[1] if votes_path.is_file() and votes_path != path else None
     wanted = None if split == 'all' else _split_names(split)
-    images, targets, names, skipped, found = [], [], [], [], set()
+    images, labels, votes, names, skipped, found = [], [], [], [], [], set()
     try:
         # A byte that is not text spoils its row, not the file.
         with path.open(newline='', encoding='utf-8-sig', errors='replace') as file:
@@ -192,18 +198,24 @@ def _load_csv(path: Path, split: str, progress: bool) -> FaceSet:
                 name = f'row {rows.line_num}'
                 try:
                     image, label = _parse_row(emotion, pixels, usage)
-                    target = np.eye(len(EMOTIONS), dtype=np.float32)[label] if votes is None else _soft(votes, number)
+                    if table is not None and number >= len(table):
+                        raise ValueError('no FER+ votes for it')
                 except (ValueError, OverflowError) as error:
                     skipped.append(f'{name}: {error}')
                     continue
                 images.append(image)
-                targets.append(target)
+                labels.append(label)
+                if table is not None:
+                    votes.append(table[number])
                 names.append(name)
     except csv.Error as error:
         raise DataError(f'{path} is not a readable CSV ({error}): expected the columns emotion,pixels,Usage') from error
     if not images and not skipped:
         raise DataError(f'no row of split {split!r} in {path}: found Usage {", ".join(sorted(found)) or "nowhere"}')
-    return _face_set(images, np.array(targets, np.float32), names, skipped)
+    faces = _face_set(images, np.eye(len(EMOTIONS), dtype=np.float32)[labels], names, skipped)
+    if table is not None:
+        faces.votes = np.array(votes, np.float32).reshape(-1, len(CHOICES))
+    return faces
 
 
 def _parse_row(emotion: str, pixels: str, usage: str) -> tuple[np.ndarray, int]:
@@ -219,28 +231,6 @@ def _parse_row(emotion: str, pixels: str, usage: str) -> tuple[np.ndarray, int]:
     return image.astype(np.uint8).reshape(INPUT_SIZE, INPUT_SIZE), label
 
 
-def _soft(votes: np.ndarray, number: int) -> np.ndarray:
-    if number >= len(votes):
-        raise ValueError('no FER+ votes for it')
-    total = votes[number].sum()
-    if total <= 0:
-        raise ValueError('no FER+ vote for one of the seven emotions')
-    return votes[number] / total
-
-
-def _read_votes(path: Path) -> np.ndarray:
-    with path.open(newline='', encoding='utf-8-sig') as file:
-        rows = list(csv.DictReader(file))
-    votes = np.zeros((len(rows), len(EMOTIONS)), np.float32)
-    for column, emotion in _FERPLUS_COLUMNS.items():
-        try:
-            votes[:, EMOTIONS.index(emotion)] = [float(row[column]) for row in rows]
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f'{path}: votes for {column!r} cannot be read ({error!r}): '
-                            'expected the FER+ table') from error
-    return votes
-
-
 def _face_set(images: list[np.ndarray], targets: np.ndarray, names: list[str], skipped: list[str]) -> FaceSet:
     return FaceSet(np.array(images, np.uint8).reshape(-1, INPUT_SIZE, INPUT_SIZE),
                    targets.reshape(-1, len(EMOTIONS)), names, skipped)
@@ -249,4 +239,5 @@ def _face_set(images: list[np.ndarray], targets: np.ndarray, names: list[str], s
 def subset(faces: FaceSet, count: int) -> FaceSet:
     """`count` faces taken evenly over the set, whose order is by class, so that every class keeps its share."""
     chosen = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).astype(int))
-    return FaceSet(faces.images[chosen], faces.targets[chosen], [faces.names[i] for i in chosen], faces.skipped)
+    return FaceSet(faces.images[chosen], faces.targets[chosen], [faces.names[i] for i in chosen], faces.skipped,
+                   None if faces.votes is None else faces.votes[chosen])

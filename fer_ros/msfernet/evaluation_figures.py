@@ -82,3 +82,30 @@ def draw_mistakes(path: Path, images: np.ndarray, labels: np.ndarray, probabilit
                        f'label {names[labels[index]]}', fontsize=8)
     figure.suptitle(f'the {len(chosen)} most confident of {len(wrong):,} mistakes', fontsize=10)
     figure.savefig(path, dpi=120)
+
+
+def draw_conditions(path: Path, conditions: dict[str, dict]) -> None:
+    """Draw accuracy and confidence by condition.
+
+    Args:
+        path: picture to write.
+        conditions: accuracy_7, accuracy_3, confidence and neutral_as_negative (0 to 1; None where there is no neutral
+            face) of each.
+    """
+    rows = np.arange(len(conditions))
+    figure = Figure(figsize=(9, 1.2 + 0.36 * len(conditions)), layout='constrained')
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    for key, label, marker in (('accuracy_7', 'accuracy, 7 emotions', 'o'), ('accuracy_3', 'accuracy, 3 groups', 's'),
+                               ('confidence', 'mean confidence', '|')):
+        values = [100 * figures[key] if figures[key] is not None else np.nan for figures in conditions.values()]
+        left.plot(values, rows, marker, label=label, markersize=12 if marker == '|' else 6, markeredgewidth=2)
+    left.set(xlabel='%', xlim=(0, 100))
+    left.set_yticks(rows, list(conditions))
+    left.invert_yaxis()
+    left.legend(loc='lower left')
+    shares = [figures['neutral_as_negative'] for figures in conditions.values()]
+    right.barh(rows, [100 * share if share is not None else 0 for share in shares], color='C3')
+    right.set(xlabel='neutral as negative (%)')
+    for axes in (left, right):
+        axes.grid(alpha=0.3, axis='x')
+    figure.savefig(path, dpi=120)

@@ -4,11 +4,13 @@
 
 The graph holds the network alone, as `fer_ros.msfernet.network` defines it:
 
-* input ``faces``: float32 (batch, 1, 48, 48), grey, ``(pixel / 255 - mean) / std``;
-* output ``logits``: float32 (batch, 7); ``softmax(logits / temperature)`` are the calibrated probabilities;
+* input ``faces``: float32 (batch, 1, 48, 48), grey, standardised as `fer_ros.msfernet.preprocessing` does;
+* output ``logits``: float32 (batch, 7); ``softmax(logits / temperature)`` are the calibrated shares of raters;
+* output ``fer2013_logits``: float32 (batch, 7), likewise with ``fer2013_temperature``, of FER2013's own labels;
 * output ``embedding``: float32 (batch, 240) with the shipped weights.
 
-Metadata of the file, as in the weights: ``labels`` (a JSON list), ``input_size``, ``mean``, ``std``, ``temperature``.
+Metadata of the file, as in the weights: ``labels`` (a JSON list), ``input_size``, ``temperature``,
+``fer2013_temperature``.
 """
 
 import argparse
@@ -25,7 +27,8 @@ from torch import Tensor, nn
 from fer_ros.emotions import EMOTIONS
 from fer_ros.files import write_file
 from fer_ros.msfernet.cli import Parser, run
-from fer_ros.msfernet.network import INPUT_SIZE
+from fer_ros.msfernet.network import INPUT_SIZE, Output
+from fer_ros.msfernet.preprocessing import standardised
 from fer_ros.msfernet.weights import Model, load_model
 
 OPSET = 17
@@ -43,11 +46,11 @@ def onnx_bytes(model: Model) -> bytes:
     import onnx
 
     faces = torch.zeros(2, 1, INPUT_SIZE, INPUT_SIZE)
-    graph = onnx.load_from_string(_export_module(model.network.cpu(), faces, ['logits', 'embedding']))
+    graph = onnx.load_from_string(_export_module(model.network.cpu(), faces, list(Output._fields)))
     onnx.helper.set_model_props(graph, {
-        'labels': json.dumps(EMOTIONS), 'input_size': str(INPUT_SIZE), 'mean': str(model.mean), 'std': str(model.std),
-        'temperature': str(model.temperature)})
-    graph.doc_string = 'MSFERNet: faces (pixel / 255 - mean) / std in; softmax(logits / temperature) are probabilities'
+        'labels': json.dumps(EMOTIONS), 'input_size': str(INPUT_SIZE), 'temperature': str(model.temperature),
+        'fer2013_temperature': str(model.fer2013_temperature)})
+    graph.doc_string = 'MSFERNet: standardised faces in; softmax(logits / temperature) are probabilities'
     onnx.checker.check_model(graph, full_check=True)
     return graph.SerializeToString()
 
@@ -74,9 +77,7 @@ class _Probabilities(nn.Module):
         self.model = model
 
     def forward(self, faces: Tensor) -> Tensor:
-        model = self.model
-        faces = faces.unsqueeze(1).float() * (1 / (255 * model.std)) - model.mean / model.std
-        return (self.network(faces).logits / model.temperature).softmax(1)
+        return (self.network(standardised(faces.unsqueeze(1).float())).logits / self.model.temperature).softmax(1)
 
 
 def _export_module(module: nn.Module, example: Tensor, outputs: list[str]) -> bytes:
@@ -90,7 +91,7 @@ def _export_module(module: nn.Module, example: Tensor, outputs: list[str]) -> by
 
 
 def largest_difference(model: Model, serialised: bytes, *, batch: int = 5) -> float:
-    """Largest absolute difference of torch and ONNX Runtime over logits and embedding of `batch` random faces.
+    """Largest absolute difference of torch and ONNX Runtime over all outputs for `batch` random faces.
 
     Raises:
         ImportError: the package onnxruntime is missing.
@@ -103,7 +104,7 @@ def largest_difference(model: Model, serialised: bytes, *, batch: int = 5) -> fl
     session = onnxruntime.InferenceSession(serialised, options, providers=['CPUExecutionProvider'])
     with torch.inference_mode():
         expected = model.network.cpu().eval()(faces)
-    actual = session.run(['logits', 'embedding'], {'faces': faces.numpy()})
+    actual = session.run(list(Output._fields), {'faces': faces.numpy()})
     return max(float((torch.from_numpy(a) - e).abs().max()) for a, e in zip(actual, expected, strict=True))
 
 

@@ -34,16 +34,22 @@ def supervised_contrastive_loss(features: Tensor, labels: Tensor, *, temperature
     return per_anchor.mean()
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0) -> Tensor:
+def soft_cross_entropy(logits: Tensor, targets: Tensor, *, smoothing: float = 0.0,
+                       weights: Tensor | None = None) -> Tensor:
     """Cross-entropy against probabilities, mixed with the uniform distribution by `smoothing`.
 
     Args:
         logits: (N, C).
         targets: (N, C) probabilities, rows summing to 1.
         smoothing: 0 to 1.
+        weights: (N,) of the samples, at least 0; equal by default.
+
+    Returns:
+        Scalar float32 weighted mean over samples; 0 (with a gradient of 0) where all weights are 0.
     """
     targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
-    return -(targets * logits.float().log_softmax(1)).sum(1).mean()
+    losses = -(targets * logits.float().log_softmax(1)).sum(1)
+    return losses.mean() if weights is None else (losses * weights).sum() / weights.sum().clamp(min=1e-6)
 
 
 class ProjectionHead(nn.Sequential):

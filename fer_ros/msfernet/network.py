@@ -5,7 +5,10 @@ and the training by supervised contrastive learning are known. Widths, depths, k
 ours: the budget is spent where feature maps are small, so that a face costs 0.13 G multiplications.
 
     face ─── stem ──── stage 1 ── stage 2 ─── stage 3 ── mean ─ embedding ─ linear ─ logits
-    1×48×48  32×24×24  64×24×24   128×12×12   240×6×6           240                  7
+    1×48×48  32×24×24  64×24×24   128×12×12   240×6×6           240          └────── 7 (raters) and 7 (FER2013)
+
+Two linear classifiers read one embedding, since one set of labels cannot serve both: what ten raters see in a face
+(FER+), which is what everything shown to people uses, and FER2013's own labels, for comparison with papers.
 """
 
 from typing import NamedTuple
@@ -23,9 +26,11 @@ class Output(NamedTuple):
     """What the network says of a batch of N faces."""
 
     logits: Tensor
-    """(N, 7) float, in the order of `fer_ros.emotions.EMOTIONS`; softmax makes them probabilities."""
+    """(N, 7) float, in the order of `fer_ros.emotions.EMOTIONS`; softmax makes them the shares of raters."""
+    fer2013_logits: Tensor
+    """(N, 7) float, likewise, of FER2013's own labels."""
     embedding: Tensor
-    """(N, D) float, not negative: the pooled features that the logits are a linear map of."""
+    """(N, D) float, not negative: the pooled features that both are linear maps of."""
 
 
 class MSFERNet(nn.Module):
@@ -62,6 +67,7 @@ class MSFERNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(channels, len(EMOTIONS))
+        self.fer2013_classifier = nn.Linear(channels, len(EMOTIONS))
         self.embedding_size = channels
         self._initialise()
 
@@ -77,9 +83,9 @@ class MSFERNet(nn.Module):
             faces: (N, 1, 48, 48) float, as `fer_ros.msfernet.preprocessing.network_input` makes them. Other sizes
                 of at least 16×16 work too (training uses smaller ones) but are not what the weights expect.
         """
-        features = self.stages(self.stem(faces))
-        embedding = features.mean((2, 3))
-        return Output(self.classifier(self.dropout(embedding)), embedding)
+        embedding = self.stages(self.stem(faces)).mean((2, 3))
+        features = self.dropout(embedding)
+        return Output(self.classifier(features), self.fer2013_classifier(features), embedding)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -1,23 +1,28 @@
-"""From grey pixels to network input: the one function that training, evaluation and the node share."""
+"""From grey pixels to network input: the one function that training, evaluation and the node share.
+
+Each face is standardised by its own light: brightness and contrast say how a camera was exposed and not what a face
+shows. Statistics are those of the face's middle, so that a bright window behind a person does not count.
+"""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-MEAN = 0.5077
-STD = 0.2551
-"""Of FER2013's training pixels scaled to [0, 1]."""
+MARGIN = 1 / 8
+"""Share of the side that is left out of the statistics at each border."""
+LEAST_DEVIATION = 3.0
+"""Grey levels. A flatter face holds little but noise and rounding, which must not be raised to full contrast."""
 
 
-def network_input(faces: np.ndarray | Tensor, *, mean: float = MEAN, std: float = STD) -> Tensor:
-    """Scale and standardise grey faces.
+def network_input(faces: np.ndarray | Tensor) -> Tensor:
+    """Standardise grey faces.
 
     Args:
         faces: (N, H, W) uint8.
-        mean, std: of the training pixels, in [0, 1]; a weights file brings its own.
 
     Returns:
-        (N, 1, H, W) float32, in memory of its own.
+        (N, 1, H, W) float32, in memory of its own: mean 0 and standard deviation 1 (less in a face flatter than
+        `LEAST_DEVIATION`) over its middle.
 
     Raises:
         ValueError: for another shape or dtype.
@@ -25,4 +30,13 @@ def network_input(faces: np.ndarray | Tensor, *, mean: float = MEAN, std: float 
     faces = torch.as_tensor(faces)
     if faces.ndim != 3 or faces.dtype != torch.uint8:
         raise ValueError(f'faces must be uint8 of shape (N, H, W), got {faces.dtype} {tuple(faces.shape)}')
-    return faces.unsqueeze(1).float().mul_(1 / (255 * std)).sub_(mean / std)
+    return standardised(faces.unsqueeze(1).float())
+
+
+def standardised(faces: Tensor) -> Tensor:
+    """The same of (N, 1, H, W) float grey levels, 0 to 255."""
+    top, left = (round(side * MARGIN) for side in faces.shape[2:])
+    middle = faces[:, :, top:faces.shape[2] - top, left:faces.shape[3] - left]
+    mean = middle.mean((2, 3), keepdim=True)
+    deviation = ((middle - mean) ** 2).mean((2, 3), keepdim=True).sqrt()
+    return (faces - mean) / deviation.clamp(min=LEAST_DEVIATION)

@@ -1,7 +1,10 @@
 """Fit what turns logits into honest probabilities, on faces the network was not trained on.
 
-    python -m fer_ros.msfernet.temperature_and_bias --model runs/first/best.safetensors --data DIR --split validation \\
-        --statistics train --neutral-as-negative 0.25 --out models/msfernet.safetensors
+    python -m fer_ros.msfernet.temperature_and_bias --model runs/first/last.safetensors --data DIR --votes FILE \\
+        --split validation --conditions --biases --out models/msfernet.safetensors
+
+Each classifier is fitted by itself: that of the node against the plurality of raters, with ``--conditions`` on clean
+and degraded faces together, and that of FER2013's own labels against these, on the faces as they are.
 
 A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. What does is asked
 for: ``--statistics`` recalibrates BatchNorm's statistics (`fer_ros.msfernet.batchnorm_statistics`). ``--biases`` fits
@@ -12,19 +15,23 @@ negative, at a cost in accuracy. Numbers per emotion are added to the biases of 
 
 import argparse
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
+from tqdm import tqdm
 
 from fer_ros.emotions import EMOTIONS, GROUPS, group_scores
 from fer_ros.msfernet import data
 from fer_ros.msfernet.batchnorm_statistics import renew_statistics
 from fer_ros.msfernet.cli import Parser, device_named, run
-from fer_ros.msfernet.evaluate import predict_logits, reliability
+from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
+from fer_ros.msfernet.evaluate import predict_logits
+from fer_ros.msfernet.metrics import reliability
+from fer_ros.msfernet.votes import plurality
 from fer_ros.msfernet.weights import load_model, save_model
 
 LIMITS = (0.05, 20.0)
@@ -85,7 +92,7 @@ def fit_biases(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def neutral_bias(logits: np.ndarray, labels: np.ndarray, most: float) -> float:
-    """The least to add to neutral's logit so that at most the share `most` of neutral faces is read as negative.
+    """The least to add to neutral's logit so that at most the share `most` of neutral faces is classified as negative.
 
     Args:
         logits: (N, C), at the temperature at which they are probabilities.
@@ -112,17 +119,68 @@ def neutral_bias(logits: np.ndarray, labels: np.ndarray, most: float) -> float:
     return max(0.0, float(missing[allowed]) + 1e-4) if allowed < len(missing) else 0.0
 
 
+@dataclass(frozen=True)
+class Fit:
+    """What was fitted for one classifier."""
+
+    added: np.ndarray
+    """float64 (7,), to add to its logits."""
+    temperature: float
+    facts: dict
+    """For the weights file: number of faces, biases at the temperature, likelihood and calibration error."""
+
+
+def fit(logits: np.ndarray, labels: np.ndarray, *, biases: bool = False, clean: int | None = None,
+        neutral_as_negative: float | None = None) -> Fit:
+    """Fit one classifier.
+
+    Args:
+        logits: (N, 7).
+        labels: (N,) integer classes.
+        biases: fit one number per emotion beside the temperature.
+        clean: how many of the faces, from the first, are as they were taken; all by default. The share below is theirs.
+        neutral_as_negative: raise neutral's bias until at most this share of neutral faces is classified as negative.
+
+    Raises:
+        ValueError: the temperature has no end, or there is no neutral face to take the share of.
+    """
+    targets = np.eye(len(EMOTIONS))[labels]
+    facts = {'faces': len(labels)}
+    moved, temperature = logits, fit_temperature(logits, targets)
+    if biases:
+        moved = moved + temperature * fit_biases(moved / temperature, targets)
+        temperature = fit_temperature(moved, targets)
+    if neutral_as_negative is not None:
+        facts['neutral_as_negative'] = neutral_as_negative
+        resting = np.eye(len(EMOTIONS))[EMOTIONS.index('neutral')]
+        # A shift asks for another temperature, which weighs sums of probabilities anew.
+        while shift := neutral_bias(moved[:clean] / temperature, labels[:clean], neutral_as_negative):
+            moved = moved + temperature * shift * resting
+            temperature = fit_temperature(moved, targets)
+    added = (moved - logits)[0].astype(np.float64)
+    if moved is not logits:
+        facts['biases'] = dict(zip(EMOTIONS, (added / temperature).round(4).tolist(), strict=True))
+    for name, numbers, value in (('before', logits, 1.0), ('after', moved, temperature)):
+        facts[f'nll_{name}'] = negative_log_likelihood(numbers, targets, value)
+        facts[f'ece_{name}'] = reliability(softmax(numbers.astype(np.float64) / value, axis=1), labels).error
+    return Fit(added, temperature, facts)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = Parser(prog='temperature_and_bias', description='Make the probabilities of MSFERNet weights honest.')
     parser.add_argument('--model', type=Path, required=True, help='weights file (.safetensors) to read')
     parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
+    parser.add_argument('--votes', type=Path, help="table of raters' votes for the pictures of image folders")
     parser.add_argument('--split', default='validation', help='faces not trained on; default: %(default)s')
+    parser.add_argument('--conditions', action='store_true',
+                        help='fit what the node uses on small, dark, noisy and covered faces as well')
     parser.add_argument('--biases', action='store_true', help='fit one number per emotion beside the temperature')
     parser.add_argument('--neutral-as-negative', type=float, metavar='SHARE',
-                        help='favour neutral until at most this share (0 to 1) of neutral faces is read as negative')
+                        help='raise the neutral class bias until at most this share (0 to 1) of neutral faces is '
+                             'classified as negative')
     parser.add_argument('--statistics', metavar='SPLIT',
-                        help='first take BatchNorm statistics anew, on the plain faces of this split')
+                        help='first recalibrate BatchNorm statistics on the unaugmented faces of this split')
     parser.add_argument('--out', type=Path, required=True, help='weights file to write; may be the one read')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     options = parser.parse_args(arguments)
@@ -132,35 +190,34 @@ def main(arguments: list[str] | None = None) -> int:
 def _calibrate(options: argparse.Namespace) -> None:
     device = device_named(options.device)
     model = load_model(options.model)
-    faces = data.load(options.data, options.split)
-    facts = {'split': options.split, 'faces': len(faces)}
+    faces = data.load(options.data, options.split, votes=options.votes)
+    facts = {'split': options.split, 'conditions': options.conditions}
     if options.statistics:
         renew_statistics(model, data.load(options.data, options.statistics).images, device=device, progress=True)
         facts['statistics'] = options.statistics
-    raw = predict_logits(model, faces.images, device=device, progress=True)
-    logits, temperature = raw, fit_temperature(raw, faces.targets)
-    if options.biases:
-        logits = logits + temperature * fit_biases(logits / temperature, faces.targets)
-        temperature = fit_temperature(logits, faces.targets)
-    if options.neutral_as_negative is not None:
-        facts['neutral_as_negative'] = options.neutral_as_negative
-        resting = np.eye(len(EMOTIONS))[EMOTIONS.index('neutral')]
-        # A shift asks for another temperature, which weighs sums of probabilities anew.
-        while shift := neutral_bias(logits / temperature, faces.labels, options.neutral_as_negative):
-            logits = logits + temperature * shift * resting
-            temperature = fit_temperature(logits, faces.targets)
-    if logits is not raw:
-        added = (logits - raw)[0]
-        facts['biases'] = dict(zip(EMOTIONS, (added / temperature).round(4).tolist(), strict=True))
+    labels = faces.labels if faces.votes is None else plurality(faces.votes)
+    counted = (labels >= 0) & (labels < len(EMOTIONS))
+    if not counted.any():
+        raise ValueError(f'no picture of {options.split} has a plurality of votes for one of the seven emotions')
+    clean = predict_logits(model, faces.images, device=device, progress=True)
+    shown = [clean.raters[counted]]
+    if options.conditions:
+        shown += [predict_logits(model, apply(name, faces.images[counted]), device=device).raters
+                  for name in tqdm(CONDITIONS, desc='conditions') if name != CLEAN]
+    raters = fit(np.concatenate(shown), np.tile(labels[counted], len(shown)), biases=options.biases,
+                 clean=int(counted.sum()), neutral_as_negative=options.neutral_as_negative)
+    fer2013 = fit(clean.fer2013, faces.labels, biases=options.biases)
+    network = model.network
+    for classifier, fitted in ((network.classifier, raters), (network.fer2013_classifier, fer2013)):
         with torch.no_grad():
-            model.network.classifier.bias += torch.from_numpy(added).to(device, torch.float32)
-    for name, numbers, value in (('before', raw, 1.0), ('after', logits, temperature)):
-        facts[f'nll_{name}'] = negative_log_likelihood(numbers, faces.targets, value)
-        facts[f'ece_{name}'] = reliability(softmax(numbers.astype(np.float64) / value, axis=1), faces.labels).error
-    save_model(options.out, replace(model, temperature=temperature, training={**model.training, 'calibration': facts}))
-    print(f'temperature {temperature:.4f}: '
-          f'negative log-likelihood {facts["nll_before"]:.4f} -> {facts["nll_after"]:.4f}, '
-          f'calibration error {facts["ece_before"]:.4f} -> {facts["ece_after"]:.4f}; wrote {options.out}')
+            classifier.bias += torch.from_numpy(fitted.added).to(device, torch.float32)
+    facts |= {'raters': raters.facts, 'fer2013': fer2013.facts}
+    save_model(options.out, replace(model, temperature=raters.temperature, fer2013_temperature=fer2013.temperature,
+                                    training={**model.training, 'calibration': facts}))
+    for name, fitted in (('raters', raters), ('own labels', fer2013)):
+        print('{}: temperature {:.4f}, negative log-likelihood {nll_before:.4f} -> {nll_after:.4f}, calibration error '
+              '{ece_before:.4f} -> {ece_after:.4f}'.format(name, fitted.temperature, **fitted.facts))
+    print(f'wrote {options.out}')
 
 
 if __name__ == '__main__':

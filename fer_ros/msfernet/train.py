@@ -1,6 +1,9 @@
-"""Train MSFERNet: cross-entropy jointly with supervised contrastive learning.
+"""Train MSFERNet: cross-entropy on two label sets, jointly with supervised contrastive learning.
 
-    python -m fer_ros.msfernet.train --data DIR --out runs/first
+    python -m fer_ros.msfernet.train --data DIR --votes FILE --out runs/first
+
+One classifier learns the shares of raters who chose each emotion, the other the data set's own labels, both from one
+embedding. Without votes, both learn the labels.
 
 leaves in the output folder, after every epoch: ``checkpoint.safetensors`` (to ``--resume`` from),
 ``metrics.jsonl``, ``curves.png``, ``best.safetensors`` (the averaged weights of the best epoch on the
@@ -17,6 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from tqdm import tqdm
@@ -27,7 +31,8 @@ from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
-from fer_ros.msfernet.preprocessing import network_input
+from fer_ros.msfernet.preprocessing import network_input, standardised
+from fer_ros.msfernet.votes import raters_probabilities, raters_weight
 from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tensors, save_model, write_tensors
 
 
@@ -43,7 +48,10 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     smoothing: float = 0.1
-    supcon_weight: float = 0.2
+    """Label smoothing of the data set's own labels; the raters' votes are soft already."""
+    fer2013_weight: float = 0.5
+    """Weight of the loss on the data set's own labels beside that on the raters' votes."""
+    supcon_weight: float = 0.1
     """Weight of the contrastive beside the cross-entropy loss; 0 leaves it out."""
     supcon_temperature: float = 0.1
     ema_decay: float = 0.999
@@ -51,11 +59,13 @@ class Recipe:
     sizes: tuple[tuple[float, int], ...] = ((0.0, INPUT_SIZE),)
     """(share of the run, side in pixels): small faces first cost less and teach the coarse part as well."""
     augment: bool = True
+    degrade: bool = True
+    """Let the random changes hold what cameras do in bad conditions, and things in front of faces."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         for name, lowest in (('epochs', 1), ('batch_size', 2), ('learning_rate', 0), ('weight_decay', 0),
-                             ('supcon_weight', 0)):
+                             ('fer2013_weight', 0), ('supcon_weight', 0)):
             if not getattr(self, name) >= lowest:
                 raise ValueError(f'{name} must be at least {lowest}, got {getattr(self, name)}')
         for name in ('warmup', 'momentum', 'smoothing', 'ema_decay'):
@@ -122,15 +132,16 @@ class Trainer:
         self.projection = ProjectionHead(network.embedding_size).to(self.device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self._forward = torch.compile(self.network) if compile_network else self.network
-        self._inputs = network_input(train.images).to(self.device)
-        self._targets = torch.from_numpy(train.targets).to(self.device)
+        self._images = torch.from_numpy(train.images).to(self.device)
+        self._labels = torch.from_numpy(train.targets).to(self.device)
+        self._raters, self._weights = (torch.from_numpy(a).to(self.device) for a in raters_targets(train))
         self._validation = validation
         weights = [*self.network.parameters(), *self.projection.parameters()]
         self._optimiser = torch.optim.SGD(
             [{'params': [p for p in weights if p.ndim > 1], 'weight_decay': recipe.weight_decay},
              {'params': [p for p in weights if p.ndim == 1], 'weight_decay': 0.0}],
             lr=0.0, momentum=recipe.momentum, nesterov=True)
-        self._augmentation = Augmentation()
+        self._augmentation = Augmentation() if recipe.degrade else Augmentation(steep=0, cover=0, unspoilt=1)
         self.epoch = 0
         self.best = -1.0
         self.steps_per_epoch = len(train) // recipe.batch_size
@@ -159,61 +170,72 @@ class Trainer:
                 if not first:  # all have the same weights: one keeps them
                     self.epoch += 1
                     continue
-                accuracy, validation_loss = self.evaluate()
+                validation = self.evaluate()
                 self.epoch += 1
-                metrics = {'epoch': self.epoch, **losses, 'validation_accuracy': accuracy,
-                           'validation_loss': validation_loss, 'seconds': round(seconds, 1),
+                metrics = {'epoch': self.epoch, **losses, **validation, 'seconds': round(seconds, 1),
                            'faces_per_second': round(self.steps_per_epoch * self.recipe.batch_size / seconds, 1)}
-                bar.set_postfix(epoch=self.epoch, loss=f'{losses["loss"]:.3f}', validation=f'{accuracy:.2%}')
+                bar.set_postfix(epoch=self.epoch, loss=f'{losses["loss"]:.3f}',
+                                validation=f'{validation["validation_accuracy"]:.2%}')
                 self._save(metrics)
 
-    def evaluate(self) -> tuple[float, float]:
-        """Accuracy (0 to 1) and cross-entropy of the averaged weights on the validation split."""
-        correct, loss = 0, 0.0
+    def evaluate(self) -> dict[str, float]:
+        """Figures of the averaged weights on the validation split; accuracies are 0 to 1.
+
+        Returns:
+            validation_accuracy and validation_loss (cross-entropy) against the raters, and fer2013_accuracy.
+        """
+        faces, device = self._validation, self.device
+        raters, weights = raters_targets(faces)
+        right, right_labels, loss = 0.0, 0.0, 0.0
         with torch.no_grad():
-            for start in range(0, len(self._validation), 256):
+            for start in range(0, len(faces), 256):
                 batch = slice(start, start + 256)
-                faces = network_input(self._validation.images[batch]).to(self.device, memory_format=torch.channels_last)
-                targets = torch.from_numpy(self._validation.targets[batch]).to(self.device)
-                logits = self.average(faces).logits
-                correct += int((logits.argmax(1) == targets.argmax(1)).sum())
-                loss += float(soft_cross_entropy(logits, targets)) * len(targets)
-        return correct / len(self._validation), loss / len(self._validation)
+                inputs = network_input(faces.images[batch]).to(device, memory_format=torch.channels_last)
+                output = self.average(inputs)
+                targets, counted = (torch.from_numpy(a[batch]).to(device) for a in (raters, weights))
+                right += float(((output.logits.argmax(1) == targets.argmax(1)) & (counted > 0)).sum())
+                right_labels += float((output.fer2013_logits.argmax(1).cpu().numpy() == faces.labels[batch]).sum())
+                loss += float(soft_cross_entropy(output.logits, targets, weights=counted) * counted.sum())
+        return {'validation_accuracy': right / max(int((weights > 0).sum()), 1),
+                'validation_loss': loss / max(float(weights.sum()), 1e-6),
+                'fer2013_accuracy': right_labels / len(faces)}
 
     def _train_epoch(self, bar: tqdm) -> dict[str, float]:
         recipe = self.recipe
         # All randomness of an epoch comes from its own seed, so that resuming needs no generator state.
         seed = recipe.seed * 1_000_003 + self.epoch
         generator = Generator().manual_seed(seed)
-        order = torch.randperm(len(self._inputs), generator=generator)
+        order = torch.randperm(len(self._images), generator=generator)
         if self._peer.index:  # the same order in all processes, but different changes to the faces
             seed += 1_000_000_007 * self._peer.index
             generator.manual_seed(seed)
         torch.manual_seed(seed)
         self.network.train()
-        sums = torch.zeros(3)
+        sums = torch.zeros(4)
         for step in range(self.steps_per_epoch):
             progress = (self.epoch + step / self.steps_per_epoch) / recipe.epochs
             for group in self._optimiser.param_groups:
                 group['lr'] = recipe.rate_at(progress)
             chosen = order[step * recipe.batch_size:(step + 1) * recipe.batch_size]
             chosen = chosen[self._peer.index::self._peer.count].to(self.device)
-            faces, targets = self._inputs[chosen], self._targets[chosen]
+            labels, raters, weights = self._labels[chosen], self._raters[chosen], self._weights[chosen]
+            faces = self._images[chosen][:, None].float()
             if recipe.augment:
                 faces = self._augmentation(faces, generator, size=recipe.size_at(progress))
-            faces = faces.contiguous(memory_format=torch.channels_last)
+            faces = standardised(faces).contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=_fast_bfloat16(self.device)):
-                logits, embedding = self._forward(faces)
+                logits, fer2013_logits, embedding = self._forward(faces)
                 projected = self.projection(embedding) if recipe.supcon_weight else embedding
-            cross_entropy = soft_cross_entropy(logits, targets, smoothing=recipe.smoothing)
+            cross_entropy = soft_cross_entropy(logits, raters, weights=weights)
+            fer2013 = soft_cross_entropy(fer2013_logits, labels, smoothing=recipe.smoothing)
             contrastive = torch.zeros((), device=self.device)
             if recipe.supcon_weight:
                 contrastive = supervised_contrastive_loss(
-                    projected, targets.argmax(1), temperature=recipe.supcon_temperature)
-            loss = cross_entropy + recipe.supcon_weight * contrastive
+                    projected, raters.argmax(1), temperature=recipe.supcon_temperature)
+            loss = cross_entropy + recipe.fer2013_weight * fer2013 + recipe.supcon_weight * contrastive
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()
-            losses = torch.stack((loss, cross_entropy, contrastive)).detach().float()
+            losses = torch.stack((loss, cross_entropy, fer2013, contrastive)).detach().float()
             self._peer.average([losses, *(p.grad for p in self._parameters())])
             if not torch.isfinite(losses[0]):
                 raise FloatingPointError(f'the loss became {losses[0].item()} in epoch {self.epoch + 1}: '
@@ -223,7 +245,8 @@ class Trainer:
                 self._update_average(self.epoch * self.steps_per_epoch + step)
             sums += losses.cpu()
             bar.update()
-        return dict(zip(('loss', 'cross_entropy', 'contrastive'), (sums / self.steps_per_epoch).tolist(), strict=True))
+        return dict(zip(('loss', 'cross_entropy', 'fer2013', 'contrastive'), (sums / self.steps_per_epoch).tolist(),
+                        strict=True))
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
@@ -256,7 +279,7 @@ class Trainer:
         # The checkpoint comes last: interrupted before it, the epoch is trained again and everything above rewritten.
         write_tensors(self.checkpoint, tensors, {
             'epoch': str(self.epoch), 'best': repr(self.best), 'recipe': json.dumps(asdict(self.recipe)),
-            'architecture': json.dumps(self.network.architecture), 'faces': str(len(self._inputs))})
+            'architecture': json.dumps(self.network.architecture), 'faces': str(len(self._images))})
 
     def resume(self) -> None:
         """Take up the run whose checkpoint is in the output folder.
@@ -284,7 +307,7 @@ class Trainer:
         there = {**json.loads(metadata['recipe']), **json.loads(metadata['architecture'])}
         here = json.loads(json.dumps({**asdict(self.recipe), **self.network.architecture}))
         if 'faces' in metadata:
-            there['faces'], here['faces'] = int(metadata['faces']), len(self._inputs)
+            there['faces'], here['faces'] = int(metadata['faces']), len(self._images)
         for key, value in here.items():
             if key != 'epochs' and there.get(key) != value:
                 raise WeightsError(f'{self.checkpoint} was trained with {key}={there.get(key)!r}, not {value!r}: '
@@ -309,6 +332,16 @@ class Trainer:
                 if self.recipe.supcon_weight or not any(p is q for q in self.projection.parameters())]
 
 
+def raters_targets(faces: data.FaceSet) -> tuple[np.ndarray, np.ndarray]:
+    """What the raters' classifier learns of each face: (N, 7) float32 shares of raters, and (N,) float32 weights.
+
+    In a set without votes, its own labels.
+    """
+    if faces.votes is None:
+        return faces.targets, np.ones(len(faces), np.float32)
+    return raters_probabilities(faces.votes), raters_weight(faces.votes)
+
+
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == 'cuda':
         return torch.cuda.is_bf16_supported()
@@ -328,8 +361,10 @@ def draw_curves(metrics: Path, picture: Path) -> None:
         left.plot(epochs, [row[key] for row in rows], label=label)
     left.set(xlabel='epoch', ylabel='cross-entropy')
     left.legend()
-    right.plot(epochs, [100 * row['validation_accuracy'] for row in rows], color='C2')
+    for key, label in (('validation_accuracy', 'raters'), ('fer2013_accuracy', 'own labels')):
+        right.plot(epochs, [100 * row[key] for row in rows], label=label)
     right.set(xlabel='epoch', ylabel='validation accuracy, 7 classes (%)')
+    right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.savefig(picture, dpi=120)
@@ -346,6 +381,7 @@ def _sizes(text: str) -> tuple[tuple[float, int], ...]:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog='train', description='Train MSFERNet by supervised contrastive learning.')
     parser.add_argument('--data', required=True, help='image folder, CK+48 folder or Kaggle CSV')
+    parser.add_argument('--votes', type=Path, help="table of raters' votes for the pictures of image folders")
     parser.add_argument('--out', type=Path, required=True, help='folder for checkpoint, weights, metrics and curves')
     parser.add_argument('--train-split', default='train')
     parser.add_argument('--validation-split', default='validation')
@@ -362,7 +398,7 @@ def _parser() -> argparse.ArgumentParser:
     for item in fields(Recipe):
         name = '--' + item.name.replace('_', '-')
         default = getattr(defaults, item.name)
-        if item.name == 'augment':
+        if isinstance(default, bool):
             parser.add_argument(name, action=argparse.BooleanOptionalAction, default=default)
         else:
             convert = _sizes if item.name == 'sizes' else type(default)
@@ -400,7 +436,7 @@ def _trainer(peer: Peer, options: argparse.Namespace) -> Trainer:
     recipe = Recipe(**{item.name: getattr(options, item.name) for item in fields(Recipe)})
     if options.threads or peer.count > 1:
         torch.set_num_threads(options.threads or 1)
-    train, validation = (data.load(options.data, split, progress=peer.index == 0)
+    train, validation = (data.load(options.data, split, votes=options.votes, progress=peer.index == 0)
                          for split in (options.train_split, options.validation_split))
     if options.limit:
         train = data.subset(train, options.limit)

@@ -13,9 +13,8 @@ from torch import Tensor
 from fer_ros.emotions import EMOTIONS
 from fer_ros.files import write_file
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
-from fer_ros.msfernet.preprocessing import MEAN, STD
 
-FORMAT = 'fer_ros/msfernet/1'
+FORMAT = 'fer_ros/msfernet/2'
 
 
 class WeightsError(Exception):
@@ -29,8 +28,8 @@ class Model:
     network: MSFERNet
     temperature: float = 1.0
     """Logits are divided by it before the softmax, so that probabilities are calibrated (Guo et al., ICML 2017)."""
-    mean: float = MEAN
-    std: float = STD
+    fer2013_temperature: float = 1.0
+    """Likewise of FER2013's own labels."""
     training: dict = field(default_factory=dict)
     """Facts about how the weights were made, for people."""
 
@@ -39,7 +38,7 @@ def save_model(path: str | Path, model: Model) -> None:
     """Write `model` to `path`; a file already there is replaced in one step."""
     metadata = {
         'format': FORMAT, 'labels': json.dumps(EMOTIONS), 'input_size': str(INPUT_SIZE),
-        'mean': str(model.mean), 'std': str(model.std), 'temperature': str(model.temperature),
+        'temperature': str(model.temperature), 'fer2013_temperature': str(model.fer2013_temperature),
         'architecture': json.dumps(model.network.architecture), 'training': json.dumps(model.training),
     }
     write_tensors(path, model.network.state_dict(), metadata)
@@ -62,17 +61,16 @@ def load_model(path: str | Path) -> Model:
                              f'expected {EMOTIONS} at {INPUT_SIZE}')
         network = MSFERNet(**json.loads(metadata['architecture']))
         network.load_state_dict(tensors)
-        model = Model(network.eval(), float(metadata['temperature']), float(metadata['mean']),
-                      float(metadata['std']), json.loads(metadata['training']))
+        model = Model(network.eval(), float(metadata['temperature']), float(metadata['fer2013_temperature']),
+                      json.loads(metadata['training']))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f'{path} does not fit this version of MSFERNet: {str(error).splitlines()[0]}; '
                            'train or export it again') from error
-    numbers = (model.temperature, model.mean, model.std)
-    if not all(map(math.isfinite, numbers)) or not all(torch.isfinite(t).all() for t in tensors.values()):
+    temperatures = (model.temperature, model.fer2013_temperature)
+    if not all(map(math.isfinite, temperatures)) or not all(torch.isfinite(t).all() for t in tensors.values()):
         raise WeightsError(f'{path} holds values that are not finite; restore the file')
-    if model.temperature <= 0 or model.std <= 0:
-        raise WeightsError(f'{path} has temperature {model.temperature} and std {model.std}, which must be above 0; '
-                           'restore the file')
+    if min(temperatures) <= 0:
+        raise WeightsError(f'{path} has the temperatures {temperatures}, which must be above 0; restore the file')
     return model
 
 

@@ -33,7 +33,6 @@ class TorchRuntime:
         self.device = str(device)
         self._device = device
         self._dtype = PRECISIONS[precision]
-        self._mean, self._std = model.mean, model.std
         try:
             self._network = self._prepare(_Probabilities(model))
             for count in (1, 1, 2):  # the first runs optimise
@@ -44,7 +43,7 @@ class TorchRuntime:
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
         try:
             with torch.inference_mode():
-                batch = network_input(torch.as_tensor(faces).to(self._device), mean=self._mean, std=self._std)
+                batch = network_input(torch.as_tensor(faces).to(self._device))
                 batch = batch.to(self._dtype).contiguous(memory_format=torch.channels_last)
                 return self._network(batch).cpu().numpy()
         except RuntimeError as error:
