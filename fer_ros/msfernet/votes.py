@@ -20,6 +20,8 @@ _COLUMNS = {'angry': ('anger',), 'disgusted': ('disgust',), 'scared': ('fear',),
             'sad': ('sadness',), 'surprised': ('surprise',), 'neutral': ('neutral',), 'contempt': ('contempt',),
             'unknown': ('unknown',), 'no_face': ('no_face', 'nf')}
 """Names of the column of each choice, in lower case."""
+_FERPLUS_ORDER = np.array([CHOICES.index(choice) for choice in (
+    'neutral', 'happy', 'surprised', 'sad', 'angry', 'disgusted', 'scared', *OTHER)])
 
 
 def read_table(path: Path) -> tuple[list[str], np.ndarray]:
@@ -102,5 +104,8 @@ def raters_weight(votes: np.ndarray) -> np.ndarray:
 
 
 def plurality(votes: np.ndarray) -> np.ndarray:
-    """(N,) int64 index of the most frequent of `CHOICES`, the first of equals; −1 where there are no votes."""
-    return np.where(votes.sum(1) > 0, votes.argmax(1), -1)
+    """(N,) int64 index of the most frequent of `CHOICES`, −1 where there are no votes.
+
+    Of equals (one picture in twenty) the first in the order of FER+'s own columns.
+    """
+    return np.where(votes.sum(1) > 0, _FERPLUS_ORDER[votes[:, _FERPLUS_ORDER].argmax(1)], -1)

@@ -41,9 +41,9 @@ def say() -> dict:
     """Calibrated probabilities and the length of the embedding for each picture, and which weights say so."""
     model = load_model(SHIPPED)
     shown = pictures()
-    faces = network_input(np.stack(list(shown.values())), mean=model.mean, std=model.std)
+    faces = network_input(np.stack(list(shown.values())))
     with torch.inference_mode():
-        logits, embedding = model.network(faces)
+        logits, _, embedding = model.network(faces)
     probabilities = (logits / model.temperature).softmax(1)
     return {'sha256': checksum(SHIPPED), 'emotions': list(EMOTIONS), 'pictures': {
         name: {'probabilities': [round(p, 5) for p in row.tolist()], 'embedding_length': round(vector.norm().item(), 4)}

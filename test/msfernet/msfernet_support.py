@@ -27,8 +27,9 @@ def constant_network(logits):
     """A miniature network that says `logits` of every face."""
     network = MSFERNet(stem=8, widths=(8, 16), depths=(1, 1))
     with torch.no_grad():
-        network.classifier.weight.zero_()
-        network.classifier.bias.copy_(torch.tensor(logits))
+        for classifier in (network.classifier, network.fer2013_classifier):
+            classifier.weight.zero_()
+            classifier.bias.copy_(torch.tensor(logits))
     return network.eval()
 
 

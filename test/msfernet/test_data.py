@@ -9,6 +9,7 @@ from msfernet_support import noise_faces, write_pictures, write_split
 from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet import data
 from fer_ros.msfernet.data import DataError, load, subset
+from fer_ros.msfernet.votes import CHOICES
 
 
 def labels_of(faces):
@@ -195,7 +196,7 @@ VOTES = ('Usage', 'Image name', 'neutral', 'happiness', 'surprise', 'sadness', '
          'unknown', 'NF')
 
 
-def test_votes_become_soft_labels(tmp_path):
+def test_votes_beside_the_csv_come_with_its_rows(tmp_path):
     images = noise_faces(4)
     write_csv(tmp_path / 'fer2013.csv', [(0, pixels(image), 'Training') for image in images])
     write_csv(tmp_path / 'fer2013new.csv', [
@@ -203,20 +204,40 @@ def test_votes_become_soft_labels(tmp_path):
         ('Training', '', 0, 0, 0, 0, 0, 0, 0, 0, 0, 10),
         ('Training', 'c', 0, 0, 0, 0, 0, 0, 10, 0, 0, 0)], VOTES)
     faces = load(tmp_path, 'train', progress=False)
-    assert np.array_equal(faces.images, images[[0, 2]])
-    expected = np.zeros((2, 7), np.float32)
-    expected[0, EMOTIONS.index('neutral')], expected[0, EMOTIONS.index('happy')] = 4 / 9, 5 / 9
-    expected[1, EMOTIONS.index('scared')] = 1
-    np.testing.assert_allclose(faces.targets, expected)
-    assert labels_of(faces) == ['happy', 'scared']
-    assert faces.skipped == ['row 3: no FER+ vote for one of the seven emotions', 'row 5: no FER+ votes for it']
+    assert np.array_equal(faces.images, images[:3])
+    assert labels_of(faces) == ['angry'] * 3, "the data set's own labels stay"
+    assert [dict(zip(CHOICES, row, strict=True))[choice] for row, choice in
+            zip(faces.votes, ('happy', 'no_face', 'scared'), strict=True)] == [5, 10, 10]
+    assert faces.votes.sum(1).tolist() == [10, 10, 10]
+    assert faces.skipped == ['row 5: no FER+ votes for it']
 
 
 def test_votes_that_cannot_be_read_are_a_clear_error(tmp_path):
     write_csv(tmp_path / 'fer2013.csv', [(0, pixels(noise_faces(1)[0]), 'Training')])
     write_csv(tmp_path / 'fer2013new.csv', [('Training', 'a', 'many')], ('Usage', 'Image name', 'neutral'))
-    with pytest.raises(DataError, match=r"fer2013new\.csv: votes for 'neutral'"):
+    with pytest.raises(DataError, match=r"fer2013new\.csv lacks the column 'anger'"):
         load(tmp_path, 'train', progress=False)
+    write_csv(tmp_path / 'fer2013new.csv', [('Training', 'a', 'many', *[0] * 9)], VOTES)
+    with pytest.raises(DataError, match=r'fer2013new\.csv, line 2: a vote is not a number'):
+        load(tmp_path, 'train', progress=False)
+
+
+def test_a_csv_takes_no_other_votes(tmp_path):
+    write_csv(tmp_path / 'fer2013.csv', [(0, pixels(noise_faces(1)[0]), 'Training')])
+    with pytest.raises(DataError, match='is for image folders'):
+        load(tmp_path, 'train', votes=tmp_path / 'votes.csv', progress=False)
+
+
+def test_folders_take_votes_from_a_table(tmp_path):
+    write_pictures(tmp_path / 'train' / 'happy', 3)
+    table = tmp_path / 'votes.csv'
+    table.write_text('picture,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,no_face\n'
+                     'train/happy/001.png,1,7,0,0,0,0,0,0,2,0\nvalidation/happy/000.png,9,1,0,0,0,0,0,0,0,0\n')
+    faces = load(tmp_path, 'train', votes=table, progress=False)
+    assert faces.votes.sum(1).tolist() == [0, 10, 0]
+    assert faces.votes[1, CHOICES.index('happy')] == 7
+    assert load(tmp_path, 'train', progress=False).votes is None
+    assert data.subset(faces, 2).votes.shape == (2, 10)
 
 
 # CK+48

@@ -4,20 +4,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from msfernet_support import EVALUATION, SHIPPED, constant_network, face_set, noise_faces, write_pictures
+from msfernet_support import EVALUATION, SHIPPED, constant_network, noise_faces, write_pictures
 
 from fer_ros.emotions import EMOTIONS
+from fer_ros.msfernet.conditions import CONDITIONS
 from fer_ros.msfernet.evaluate import (
-    confusion_matrix,
+    conditions_table,
     evaluate,
-    macro_f1,
     main,
     milliseconds_per_face,
+    predict,
     predict_logits,
-    reliability,
-    score,
     table,
 )
+from fer_ros.msfernet.metrics import score
 from fer_ros.msfernet.network import count_macs, count_parameters
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import Model, save_model
@@ -26,76 +26,15 @@ KEYS = {'accuracy_7', 'accuracy_3', 'macro_f1_7', 'macro_f1_3', 'ece_7', 'neutra
         'confusion_7', 'confusion_3', 'parameters', 'macs', 'milliseconds_per_face'}
 
 
-def rows(*faces):
-    """(N, 7) from dictionaries of emotion and probability."""
-    return np.array([[face.get(emotion, 0.0) for emotion in EMOTIONS] for face in faces])
-
-
-SIX = rows({'angry': 0.6, 'happy': 0.4},
-           {'neutral': 0.4, 'sad': 0.3, 'angry': 0.3},
-           {'neutral': 0.9, 'happy': 0.1},
-           {'neutral': 0.34, 'angry': 0.33, 'scared': 0.33},
-           {'surprised': 0.7, 'happy': 0.2, 'neutral': 0.1},
-           {'surprised': 0.95, 'happy': 0.05})
-SIX_LABELS = np.array([EMOTIONS.index(e) for e in ('angry', 'sad', 'neutral', 'neutral', 'happy', 'surprised')])
-
-
-def test_six_faces_counted_by_hand():
-    report = score(SIX, SIX_LABELS)
-    assert (report['n_7'], report['n_3']) == (6, 5)
-    # Seven emotions: sad is read as neutral and happy as surprised.
-    assert report['accuracy_7'] == pytest.approx(4 / 6)
-    assert report['macro_f1_7'] == pytest.approx((1 + 0 + 4 / 5 + 0 + 2 / 3) / 5)
-    assert report['recall_7'] == {'angry': 1, 'disgusted': None, 'scared': None, 'happy': 0, 'sad': 0, 'surprised': 1,
-                                  'neutral': 1}
-    # Groups: sad is negative after all, and happy positive once surprise is left out; one neutral is read as negative.
-    assert report['confusion_3'] == [[2, 0, 0], [1, 1, 0], [0, 0, 1]]
-    assert report['accuracy_3'] == pytest.approx(4 / 5)
-    assert report['macro_f1_3'] == pytest.approx((4 / 5 + 2 / 3 + 1) / 3)
-    assert report['neutral_as_negative'] == pytest.approx(1 / 2)
-    # Bins: (0.4 wrong, 0.34 right) share one, the others have one each.
-    assert report['ece_7'] == pytest.approx((2 * abs(0.37 - 0.5) + 0.4 + 0.1 + 0.7 + 0.05) / 6)
-
-
-def test_rows_are_labels_and_columns_predictions():
-    confusion = confusion_matrix(np.array([0, 0, 2]), np.array([0, 1, 1]), 3)
-    assert confusion.tolist() == [[1, 1, 0], [0, 0, 0], [0, 1, 0]]
-
-
-def test_classes_that_occur_nowhere_do_not_count_in_macro_f1():
-    assert macro_f1(np.array([[2, 0, 0], [0, 3, 0], [0, 0, 0]])) == 1
-
-
-def test_shares_of_nothing_are_none():
-    report = score(rows({'surprised': 1.0}), np.array([EMOTIONS.index('surprised')]))
-    assert report['accuracy_7'] == 1
-    assert report['accuracy_3'] is report['macro_f1_3'] is report['neutral_as_negative'] is None
-    assert '–' in table(report)
-
-
-def test_bins_hold_their_upper_edge():
-    bins = reliability(np.array([[0.5, 0.5], [0.51, 0.49], [1.0, 0.0]]), np.array([0, 1, 0]), bins=2)
-    assert bins.count.tolist() == [1, 2]
-    assert bins.accuracy.tolist() == [1, 0.5]
-    assert bins.confidence.tolist() == pytest.approx([0.5, 0.755])
-    assert bins.error == pytest.approx((0.5 + 2 * 0.255) / 3)
-
-
-def test_faces_as_sure_as_right_have_no_calibration_error():
-    generator = np.random.default_rng(0)
-    probabilities = generator.dirichlet(np.ones(7), 100_000)
-    labels = (probabilities.cumsum(1) > generator.random((100_000, 1))).argmax(1)
-    assert reliability(probabilities, labels).error < 0.01
-
-
 def test_logits_are_the_networks_in_every_batch(small_network):
-    model = Model(small_network, mean=0.4, std=0.2)
     images = noise_faces(70)
     with torch.no_grad():
-        expected = small_network(network_input(images, mean=0.4, std=0.2)).logits
-        mirrored = small_network(network_input(images, mean=0.4, std=0.2).flip(3)).logits
-    np.testing.assert_allclose(predict_logits(model, images), expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(predict_logits(model, images, mirrored=True), mirrored, rtol=1e-3, atol=1e-4)
+        expected = small_network(network_input(images))
+        mirrored = small_network(network_input(images).flip(3))
+    for said, options in ((expected, {}), (mirrored, {'mirrored': True})):
+        found = predict_logits(Model(small_network), images, **options)
+        np.testing.assert_allclose(found.raters, said.logits, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found.fer2013, said.fer2013_logits, rtol=1e-3, atol=1e-4)
 
 
 def test_timing_restores_the_number_of_threads(small_network):
@@ -108,7 +47,7 @@ def always_happy(tmp_path):
     """Weights that see 60 % happy and 40 % neutral in every face, at the temperature that they bring."""
     logits = 1.7 * np.log([1e-9, 1e-9, 1e-9, 0.6, 1e-9, 1e-9, 0.4])
     path = tmp_path / 'happy.safetensors'
-    save_model(path, Model(constant_network(logits), temperature=1.7, training={'epochs': 1}))
+    save_model(path, Model(constant_network(logits), 1.7, 1.7, training={'epochs': 1}))
     for name, count in (('happy', 3), ('neutral', 4), ('surprise', 2), ('anger', 1)):
         write_pictures(tmp_path / 'data' / 'validation' / name, count)
     (tmp_path / 'data' / 'validation' / 'happy' / 'broken.png').write_text('no picture')
@@ -145,7 +84,7 @@ def test_the_command_measures_a_tiny_set(always_happy, tmp_path, capsys):
 
 def test_the_mirror_image_is_measured_beside(tmp_path, small_network):
     path = tmp_path / 'model.safetensors'
-    model = Model(small_network, temperature=0.2)
+    model = Model(small_network, fer2013_temperature=0.2)
     save_model(path, model)
     images = write_pictures(tmp_path / 'validation' / 'happy', 12)
     plain = evaluate(path, tmp_path, 'validation', progress=False)
@@ -153,10 +92,7 @@ def test_the_mirror_image_is_measured_beside(tmp_path, small_network):
     assert {key: both[key] for key in plain if key != 'milliseconds_per_face'} == {
         key: value for key, value in plain.items() if key != 'milliseconds_per_face'}
 
-    def softmax(logits):
-        return torch.from_numpy(logits / model.temperature).double().softmax(1).numpy()
-
-    mean = (softmax(predict_logits(model, images)) + softmax(predict_logits(model, images, mirrored=True))) / 2
+    mean = (predict(model, images).fer2013 + predict(model, images, mirrored=True).fer2013) / 2
     labels = np.full(12, EMOTIONS.index('happy'))
     assert both['flip']['ece_7'] == pytest.approx(score(mean, labels)['ece_7'], abs=1e-5)
     assert both['flip']['ece_7'] != pytest.approx(both['ece_7'], abs=1e-5)
@@ -172,10 +108,50 @@ def test_without_mistakes_the_sheet_is_empty(tmp_path):
     assert (tmp_path / 'plots' / 'mistakes.png').is_file()
 
 
-def test_soft_labels_count_as_their_likeliest_emotion():
-    faces = face_set(2)
-    faces.targets[0] = [0.2, 0, 0, 0.5, 0, 0, 0.3]
-    assert faces.labels[0] == EMOTIONS.index('happy')
+VOTES = 'picture,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,no_face\n'
+
+
+@pytest.fixture
+def votes(always_happy, tmp_path):
+    """For `always_happy`: one happy of seven raters, two neutral, one seen as sad, and one without a face."""
+    path = tmp_path / 'votes.csv'
+    path.write_text(VOTES + 'validation/happy/000.png,2,7,0,0,0,0,0,0,1,0\n'
+                            'validation/neutral/000.png,10,0,0,0,0,0,0,0,0,0\n'
+                            'validation/neutral/001.png,4,0,0,0,0,0,0,0,0,0\n'
+                            'validation/surprise/000.png,0,0,0,8,2,0,0,0,0,0\n'
+                            'validation/anger/000.png,0,1,0,0,0,0,0,0,0,9\n')
+    return path
+
+
+def test_the_command_measures_against_raters(always_happy, votes, tmp_path, capsys):
+    model, folder = always_happy
+    out, plots = tmp_path / 'out.json', tmp_path / 'plots'
+    assert main(['--model', str(model), '--data', str(folder), '--split', 'PublicTest', '--votes', str(votes),
+                 '--json', str(out), '--plots', str(plots), '--device', 'cpu']) == 0
+    report = json.loads(out.read_text())
+    assert (report['n_7'], report['accuracy_7']) == (10, pytest.approx(0.3)), 'its own labels are measured as ever'
+    assert (report['raters_n_7'], report['raters_n_3'], report['valence_n']) == (4, 4, 5)
+    assert report['raters_accuracy_7'] == report['raters_accuracy_3'] == pytest.approx(1 / 4)
+    assert (report['raters_neutral_as_negative'], report['raters_negative_as_neutral']) == (0, 0)
+    # Valence 0.6 is said of all, the raters' are 7/9, 0, 0, −1 and 1.
+    assert report['valence_mae'] == pytest.approx((7 / 9 - 0.6 + 0.6 + 0.6 + 1.6 + 0.4) / 5, abs=1e-6)
+    assert report['valence_ccc'] == pytest.approx(0, abs=1e-6), 'a constant says nothing'
+    assert "| | raters' votes | own labels |" in capsys.readouterr().out.replace('|  |', '| |')
+    assert {path.name for path in plots.iterdir()} >= {'raters_confusion_7.png', 'raters_reliability.png'}
+
+
+def test_the_command_measures_conditions(always_happy, votes, tmp_path, capsys):
+    model, folder = always_happy
+    report = evaluate(model, folder, 'validation', votes=votes, conditions=True, plots=tmp_path / 'plots',
+                      progress=False)
+    assert list(report['conditions']) == list(CONDITIONS)
+    for figures in report['conditions'].values():  # the network says the same of every face
+        assert figures.keys() >= {'accuracy_7', 'accuracy_3', 'neutral_as_negative', 'confidence'}
+        assert (figures['accuracy_7'], figures['confidence']) == (pytest.approx(0.25), pytest.approx(0.6))
+    assert report['conditions_labels'] == 'raters'
+    assert cv2.imread(str(tmp_path / 'plots' / 'conditions.png')).std() > 10
+    assert '| noise, sd 20 | 25.00 % |' in conditions_table(report)
+    assert evaluate(model, folder, 'validation', conditions=True, progress=False)['conditions_labels'] == 'fer2013'
 
 
 def test_the_card_gives_the_figures_of_the_shipped_weights(fer2013):

@@ -8,7 +8,7 @@ from msfernet_support import SHIPPED, shake_batch_norm
 from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet import export
 from fer_ros.msfernet.export import largest_difference, main, onnx_bytes
-from fer_ros.msfernet.network import MSFERNet
+from fer_ros.msfernet.network import MSFERNet, Output
 from fer_ros.msfernet.weights import Model, load_model, save_model
 
 pytest.importorskip('onnx')
@@ -20,7 +20,7 @@ def model():
     torch.manual_seed(0)
     network = MSFERNet()
     shake_batch_norm(network)
-    return Model(network.eval(), temperature=1.25, mean=0.4, std=0.2)
+    return Model(network.eval(), temperature=1.25, fer2013_temperature=0.75)
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +39,7 @@ def test_onnx_runtime_agrees_with_torch(model, serialised, batch):
     faces = torch.randn(batch, 1, 48, 48)
     with torch.no_grad():
         expected = model.network(faces)
-    actual = session(serialised).run(['logits', 'embedding'], {'faces': faces.numpy()})
+    actual = session(serialised).run(list(Output._fields), {'faces': faces.numpy()})
     for one, other in zip(actual, expected, strict=True):
         assert one.shape == tuple(other.shape)
         assert np.abs(one - other.numpy()).max() < 1e-4
@@ -56,12 +56,12 @@ def test_the_file_says_how_to_use_it(serialised):
     loaded = session(serialised)
     metadata = loaded.get_modelmeta().custom_metadata_map
     assert json.loads(metadata['labels']) == list(EMOTIONS)
-    assert {key: float(metadata[key]) for key in ('mean', 'std', 'temperature', 'input_size')} == {
-        'mean': 0.4, 'std': 0.2, 'temperature': 1.25, 'input_size': 48}
+    assert {key: float(metadata[key]) for key in ('temperature', 'fer2013_temperature', 'input_size')} == {
+        'temperature': 1.25, 'fer2013_temperature': 0.75, 'input_size': 48}
     assert [(i.name, i.shape, i.type) for i in loaded.get_inputs()] == [
         ('faces', ['batch', 1, 48, 48], 'tensor(float)')]
     assert [(o.name, o.shape) for o in loaded.get_outputs()] == [
-        ('logits', ['batch', 7]), ('embedding', ['batch', 240])]
+        ('logits', ['batch', 7]), ('fer2013_logits', ['batch', 7]), ('embedding', ['batch', 240])]
 
 
 def test_the_command_writes_and_checks(tmp_path, small_network, capsys):

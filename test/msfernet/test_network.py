@@ -11,8 +11,8 @@ from fer_ros.msfernet.network import MSFERNet, count_macs, count_parameters
 def test_a_batch_of_faces_gives_logits_and_embeddings():
     network = MSFERNet().eval()
     with torch.no_grad():
-        logits, embedding = network(torch.randn(3, 1, 48, 48))
-    assert logits.shape == (3, 7)
+        logits, fer2013_logits, embedding = network(torch.randn(3, 1, 48, 48))
+    assert logits.shape == fer2013_logits.shape == (3, 7)
     assert embedding.shape == (3, network.embedding_size)
     assert (embedding >= 0).all()
 
@@ -55,8 +55,9 @@ def test_counting_leaves_the_mode_alone():
 def test_the_gradient_reaches_every_parameter(attention):
     torch.manual_seed(0)
     network = MSFERNet(stem=8, widths=(16, 16, 24), depths=(1, 1, 2), attention=attention).train()
-    logits, _ = network(torch.randn(16, 1, 48, 48))
-    nn.functional.cross_entropy(logits, torch.arange(16) % 7).backward()
+    logits, fer2013_logits, _ = network(torch.randn(16, 1, 48, 48))
+    labels = torch.arange(16) % 7
+    (nn.functional.cross_entropy(logits, labels) + nn.functional.cross_entropy(fer2013_logits, labels)).backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name

@@ -7,8 +7,10 @@ from msfernet_support import constant_network, write_pictures, write_split
 from scipy.special import softmax
 
 from fer_ros.emotions import EMOTIONS
+from fer_ros.msfernet.conditions import CONDITIONS
 from fer_ros.msfernet.data import load
-from fer_ros.msfernet.evaluate import predict_logits, reliability, score
+from fer_ros.msfernet.evaluate import predict
+from fer_ros.msfernet.metrics import reliability, score
 from fer_ros.msfernet.temperature_and_bias import (
     fit_biases,
     fit_temperature,
@@ -76,8 +78,9 @@ def test_the_command_adds_biases_to_the_last_layer(tmp_path, capsys):
     model = load_model(out)
     logits = model.network(torch.zeros(1, 1, 48, 48)).logits.detach().numpy() / model.temperature
     np.testing.assert_allclose(softmax(logits, axis=1)[0], np.array(shares) / 11, atol=0.01)
-    assert list(model.training['calibration']['biases']) == list(EMOTIONS)
-    assert model.training['calibration']['nll_after'] < model.training['calibration']['nll_before']
+    for facts in (model.training['calibration'][name] for name in ('raters', 'fer2013')):
+        assert list(facts['biases']) == list(EMOTIONS)
+        assert facts['nll_after'] < facts['nll_before']
 
 
 @pytest.mark.parametrize('most', [0.0, 0.25, 0.6])
@@ -116,31 +119,60 @@ def test_the_command_favours_neutral_and_renews_statistics(tmp_path, capsys):
     assert main(['--model', str(source), '--data', str(tmp_path), '--out', str(out), '--device', 'cpu',
                  '--neutral-as-negative', '0.3', '--statistics', 'train']) == 0
     model, faces = load_model(out), load(tmp_path, 'validation')
-    probabilities = softmax(predict_logits(model, faces.images) / model.temperature, axis=1)
-    assert score(probabilities, faces.labels)['neutral_as_negative'] <= 0.3
+    assert score(predict(model, faces.images).raters, faces.labels)['neutral_as_negative'] <= 0.3
     facts = model.training['calibration']
-    assert facts['biases']['neutral'] > 0 == facts['biases']['happy']
-    assert (facts['neutral_as_negative'], facts['statistics']) == (0.3, 'train')
+    assert facts['raters']['biases']['neutral'] > 0 == facts['raters']['biases']['happy']
+    assert (facts['raters']['neutral_as_negative'], facts['statistics']) == (0.3, 'train')
+    assert 'biases' not in facts['fer2013'], "FER2013's own labels are compared with papers, not shown to people"
     assert not torch.equal(model.network.stem[1].running_mean, load_model(source).network.stem[1].running_mean)
 
 
 def test_the_command_keeps_weights_and_facts(tmp_path, capsys):
     # Happy has logit 2 and the six others 0; half of the faces are happy: e^(2/T) / (e^(2/T) + 6) = 1/2.
     source, out = tmp_path / 'in.safetensors', tmp_path / 'models' / 'out.safetensors'
-    model = Model(constant_network([0.0, 0, 0, 2, 0, 0, 0]), mean=0.4, std=0.3, training={'epochs': 5})
+    model = Model(constant_network([0.0, 0, 0, 2, 0, 0, 0]), training={'epochs': 5})
     save_model(source, model)
     write_pictures(tmp_path / 'validation' / 'happy', 3)
     write_pictures(tmp_path / 'validation' / 'sad', 3)
     assert main(['--model', str(source), '--data', str(tmp_path), '--out', str(out), '--device', 'cpu']) == 0
     calibrated = load_model(out)
-    assert calibrated.temperature == pytest.approx(2 / math.log(6), rel=1e-4)
-    assert (calibrated.mean, calibrated.std) == (0.4, 0.3)
+    assert calibrated.temperature == calibrated.fer2013_temperature == pytest.approx(2 / math.log(6), rel=1e-4)
     assert calibrated.training['epochs'] == 5
     facts = calibrated.training['calibration']
-    assert (facts['split'], facts['faces']) == ('validation', 6)
-    assert facts['nll_after'] < facts['nll_before']
-    assert facts['ece_after'] == pytest.approx(0, abs=1e-4)
+    assert facts['split'] == 'validation'
+    for fitted in (facts['raters'], facts['fer2013']):
+        assert fitted['faces'] == 6
+        assert fitted['nll_after'] < fitted['nll_before']
+        assert fitted['ece_after'] == pytest.approx(0, abs=1e-4)
     for name, tensor in model.network.state_dict().items():
         assert (calibrated.network.state_dict()[name] == tensor).all()
     assert 'temperature 1.1' in capsys.readouterr().out
     assert load_model(source).temperature == 1
+
+
+def test_the_command_fits_raters_in_every_condition(tmp_path, capsys):
+    source, out, votes = (tmp_path / name for name in ('in.safetensors', 'out.safetensors', 'votes.csv'))
+    save_model(source, Model(constant_network([0.0, 0, 0, 2, 0, 0, 0])))
+    write_pictures(tmp_path / 'validation' / 'sad', 4)
+    write_pictures(tmp_path / 'validation' / 'happy', 1)
+    rows = ('2,8,0,0,0,0,0,0,0,0', '1,6,0,3,0,0,0,0,0,0', '6,4,0,0,0,0,0,0,0,0', '0,0,0,1,0,0,0,0,9,0')
+    votes.write_text('picture,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,no_face\n'
+                     + ''.join(f'validation/sad/{i:03}.png,{row}\n' for i, row in enumerate(rows)))
+    arguments = ['--model', str(source), '--data', str(tmp_path), '--votes', str(votes), '--out', str(out)]
+    assert main([*arguments, '--conditions', '--biases', '--device', 'cpu']) == 0
+    facts = load_model(out).training['calibration']
+    # Three pictures have a plurality among the seven; the data set calls four sad and one happy.
+    assert (facts['conditions'], facts['raters']['faces'], facts['fer2013']['faces']) == (True, 3 * len(CONDITIONS), 5)
+    biases = facts['raters']['biases']
+    assert biases['neutral'] > biases['sad'], 'raters saw neutral and happy faces'
+    assert facts['fer2013']['biases']['sad'] > facts['fer2013']['biases']['neutral']
+
+
+def test_votes_for_other_things_alone_are_an_error(tmp_path, capsys):
+    source, votes = tmp_path / 'in.safetensors', tmp_path / 'votes.csv'
+    save_model(source, Model(constant_network([0.0, 0, 0, 2, 0, 0, 0])))
+    write_pictures(tmp_path / 'validation' / 'sad', 1)
+    votes.write_text('picture,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,no_face\n'
+                     'validation/sad/000.png,0,0,0,0,0,0,0,0,0,10\n')
+    assert main(['--model', str(source), '--data', str(tmp_path), '--votes', str(votes), '--out', str(source)]) == 1
+    assert 'no picture of validation has a plurality' in capsys.readouterr().err

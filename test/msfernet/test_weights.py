@@ -11,7 +11,7 @@ from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tenso
 @pytest.fixture
 def saved(tmp_path, small_network):
     path = tmp_path / 'model.safetensors'
-    save_model(path, Model(small_network, temperature=1.3, mean=0.4, std=0.2, training={'epochs': 3}))
+    save_model(path, Model(small_network, temperature=1.3, fer2013_temperature=0.8, training={'epochs': 3}))
     return path
 
 
@@ -24,7 +24,7 @@ def rewrite(path, tensors=None, **changes):
 
 def test_what_is_saved_is_loaded(saved, small_network):
     model = load_model(saved)
-    assert (model.temperature, model.mean, model.std, model.training) == (1.3, 0.4, 0.2, {'epochs': 3})
+    assert (model.temperature, model.fer2013_temperature, model.training) == (1.3, 0.8, {'epochs': 3})
     assert not model.network.training
     faces = torch.randn(2, 1, 48, 48)
     with torch.no_grad():
@@ -84,12 +84,14 @@ def test_values_that_are_not_finite(saved, value):
 
 
 @pytest.mark.parametrize(('changes', 'message'), [
-    ({'temperature': 'nan'}, 'not finite'), ({'temperature': 'inf'}, 'not finite'), ({'std': 'nan'}, 'not finite'),
-    ({'temperature': '0'}, 'must be above 0'), ({'std': '-1'}, 'must be above 0'),
+    ({'temperature': 'nan'}, 'not finite'), ({'temperature': 'inf'}, 'not finite'),
+    ({'fer2013_temperature': 'nan'}, 'not finite'),
+    ({'temperature': '0'}, 'must be above 0'), ({'fer2013_temperature': '-1'}, 'must be above 0'),
     ({'temperature': 'warm'}, 'does not fit'), ({'temperature': None}, 'does not fit'),
     ({'labels': '["happy"]'}, 'does not fit'), ({'input_size': '64'}, 'does not fit'),
     ({'architecture': '{"colour": 1}'}, 'does not fit'), ({'architecture': '{"widths": [64, 64, 64]}'}, 'does not fit'),
-    ({'architecture': 'no json'}, 'does not fit'), ({'format': 'other'}, 'not an MSFERNet weights file')])
+    ({'architecture': 'no json'}, 'does not fit'), ({'format': 'other'}, 'not an MSFERNet weights file'),
+    ({'format': 'fer_ros/msfernet/1'}, "expected 'fer_ros/msfernet/2'")])
 def test_metadata_that_do_not_fit(saved, changes, message):
     rewrite(saved, **changes)
     with pytest.raises(WeightsError, match=message) as caught:
