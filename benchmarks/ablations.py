@@ -22,7 +22,7 @@ import torch
 from scipy.special import softmax
 from tqdm import tqdm
 
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.evaluate import predict_logits, score

@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from fer_ros.clip import BuiltInClip
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
+from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.msfernet.cli import run
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 

@@ -12,7 +12,7 @@ import numpy as np
 from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, FaceColours
 from fer_ros.drawing.text import put_text, text_size
 from fer_ros.emotions import EMOTIONS
-from fer_ros.history import FaceSeries, FacesHistory, breaks
+from fer_ros.results.history import FaceSeries, FacesHistory, breaks
 
 NEUTRAL_BAND = 1 / 3
 """Between plus and minus this the picture says neutral: a help for the eye, not the classifier's decision."""

@@ -18,8 +18,8 @@ from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 
 from fer_ros.nodes import qos
-from fer_ros.nodes.running import namesakes
-from fer_ros.resources import shared_file
+from fer_ros.nodes.program import namesakes
+from fer_ros.package_files import shared_file
 
 PERIOD = 1.0
 """Seconds between two messages, and over which latencies and stage times are taken."""

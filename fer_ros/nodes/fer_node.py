@@ -14,19 +14,19 @@ from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CompressedImage, Image
 
-from fer_ros.faces import FacesFrame
-from fer_ros.nodes import detections, qos, ros4hri
-from fer_ros.nodes.calibration import CalibrationServices
+from fer_ros.nodes import detections_output, humans_output, qos
 from fer_ros.nodes.diagnostics import Diagnostics, Level, Monitor, Report, Thresholds, image_topic
 from fer_ros.nodes.humans_input import Crops, HumansInput
 from fer_ros.nodes.image_conversion import ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.nodes.latest_worker import LatestWorker, RateLimit
 from fer_ros.nodes.lifecycle import refuse_untimely_transitions
 from fer_ros.nodes.memory import give_memory_back
+from fer_ros.nodes.neutral_baseline_services import CalibrationServices
+from fer_ros.nodes.node_parameters import declare, watch
 from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput, Result
-from fer_ros.nodes.parameters import declare, watch
-from fer_ros.nodes.running import Stop, run
-from fer_ros.nodes.worker import LatestWorker, RateLimit
+from fer_ros.nodes.program import Stop, run
 from fer_ros.parameters import FER_NODE
+from fer_ros.results.faces import FacesFrame
 
 SILENCE = 2.0
 """Seconds without a frame after which no face is said to be there, at the least."""
@@ -65,7 +65,7 @@ class FerNode(LifecycleNode):
         self._new_settings = None
         self._outputs: list[Output] = []
         self._annotated: AnnotatedOutput | None = None
-        self._humans_output: ros4hri.HumansOutput | None = None
+        self._humans_output: humans_output.HumansOutput | None = None
         self._humans_input: HumansInput | None = None
         self._worker: LatestWorker | None = None
         self._subscription = None
@@ -85,8 +85,8 @@ class FerNode(LifecycleNode):
         from fer_ros.perception.crop_pipeline import CropPipeline
         from fer_ros.perception.pipeline import FacePipeline
         try:
-            if self._reads_humans and not ros4hri.available():
-                raise PipelineError(f'input is humans, but {ros4hri.INSTALL}')
+            if self._reads_humans and not humans_output.available():
+                raise PipelineError(f'input is humans, but {humans_output.INSTALL}')
             self._pipeline = (CropPipeline if self._reads_humans else FacePipeline)(self._settings())
         except PipelineError as error:
             self.failure = str(error)
@@ -148,18 +148,18 @@ class FerNode(LifecycleNode):
         values = self.parameters
         self._outputs = [PrimaryOutput(self), FacesOutput(self)]
         if self._reads_humans:
-            self._outputs.append(ros4hri.ExpressionOutput(self, values.humans_namespace, values.humans_grace))
+            self._outputs.append(humans_output.ExpressionOutput(self, values.humans_namespace, values.humans_grace))
             return
         self._annotated = AnnotatedOutput(self, values.annotated)
         self._outputs.append(self._annotated)
-        if detections.available():
-            self._outputs.append(detections.DetectionsOutput(self))
-        if values.ros4hri and ros4hri.available():
-            self._humans_output = ros4hri.HumansOutput(self, values.humans_namespace, values.humans_grace,
+        if detections_output.available():
+            self._outputs.append(detections_output.DetectionsOutput(self))
+        if values.ros4hri and humans_output.available():
+            self._humans_output = humans_output.HumansOutput(self, values.humans_namespace, values.humans_grace,
                                                        max(values.track_timeout, SILENCE))
             self._outputs.append(self._humans_output)
         elif values.ros4hri:
-            self.get_logger().warning(f'ros4hri is true, but {ros4hri.INSTALL}; everything else works')
+            self.get_logger().warning(f'ros4hri is true, but {humans_output.INSTALL}; everything else works')
 
     def _stop(self) -> None:
         if self._humans_input is not None:

@@ -13,8 +13,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fer_ros.nodes import qos
+from fer_ros.nodes.humans_output import IdsList, NormalizedRegionOfInterest2D
 from fer_ros.nodes.per_face import PerFace
-from fer_ros.nodes.ros4hri import IdsList, NormalizedRegionOfInterest2D
 
 Picture = TypeVar('Picture')
 

@@ -13,13 +13,13 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from fer_ros.faces import FaceEmotion, FacesFrame, decode
+from fer_ros.media.video_writer import VideoRecorder
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import ConversionError, to_bgr
-from fer_ros.nodes.parameters import declare
-from fer_ros.nodes.running import Stop, run
+from fer_ros.nodes.node_parameters import declare
+from fer_ros.nodes.program import Stop, run
 from fer_ros.parameters import LIVE_TABLE
-from fer_ros.recording import VideoRecorder
+from fer_ros.results.faces import FaceEmotion, FacesFrame, decode
 
 PERIOD = 2.0
 """Seconds over which rate and latency are taken."""

@@ -11,9 +11,9 @@ from std_msgs.msg import Float32, Header, String
 
 from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
-from fer_ros.faces import FacesFrame, encode
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
+from fer_ros.results.faces import FacesFrame, encode
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from fer_ros.faces import FaceEmotion
 from fer_ros.perception.detection import Detection
+from fer_ros.perception.face_classifier import Box, FaceReader
 from fer_ros.perception.letterbox import letterboxed_faces
 from fer_ros.perception.pipeline import PipelineSettings
 from fer_ros.perception.primary import PrimaryFace
-from fer_ros.perception.reading import Box, FaceReader
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.tracking import Track
+from fer_ros.results.faces import FaceEmotion
 
 NOWHERE = (0.0, 0.0, 0.0, 0.0)
 """Box of a face of which no region is known."""

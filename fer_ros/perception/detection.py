@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fer_ros.perception import PipelineError
-from fer_ros.perception.quiet import without_chatter
+from fer_ros.perception.mediapipe_stderr import without_chatter
 
 DETECTORS = ('short', 'full', 'yunet')
 LOWEST_CONFIDENCE = 0.05

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_ros.faces import FaceEmotion
 from fer_ros.parameters import FER_NODE
 from fer_ros.perception.cropping import FRAMING, crop_faces
 from fer_ros.perception.detection import create_detector
+from fer_ros.perception.face_classifier import FaceReader
 from fer_ros.perception.primary import PrimaryFace
-from fer_ros.perception.reading import FaceReader
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.tracking import FaceTracker, Track
+from fer_ros.results.faces import FaceEmotion
 
 _DEFAULTS = {parameter.name: parameter.default for parameter in FER_NODE}
 

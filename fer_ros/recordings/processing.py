@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fer_ros.faces import FacesFrame
 from fer_ros.perception import PipelineError
+from fer_ros.recordings.frame_readers import Recording, open_recording
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.recordings.outputs import MIN_LIFE, Outputs
-from fer_ros.recordings.reading import Recording, open_recording
+from fer_ros.recordings.output_files import MIN_LIFE, Outputs
 from fer_ros.recordings.summary import Summary
+from fer_ros.results.faces import FacesFrame
 
 MOST_RATE = 60.0
 """Frames per second of an annotated video at most."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from fer_ros.emotions import EMOTIONS, GROUPS, group
-from fer_ros.faces import FaceEmotion
+from fer_ros.results.faces import FaceEmotion
 
 LONGEST = 1.0
 """Seconds that one frame counts for at most: a pause of the recording says nothing about a face."""

@@ -14,10 +14,10 @@ from harness import PATIENCE, Program, Robot
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from fer_ros.clip import portraits
-from fer_ros.faces import decode
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.diagnostics import Level
-from fer_ros.shared_memory import MIN_AGE
+from fer_ros.nodes.shared_memory import MIN_AGE
+from fer_ros.results.faces import decode
 
 SHARED = Path('/dev/shm')
 PROGRAMS = ('video_source', 'fer_node', 'valence_plot', 'live_table')

@@ -1,6 +1,6 @@
 import pytest
 
-from fer_ros.resources import shared_file
+from fer_ros.package_files import shared_file
 
 
 @pytest.fixture(scope='session')

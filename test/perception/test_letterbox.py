@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_ros.clip import portraits
 from fer_ros.emotions import valence
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.perception.crop_pipeline import CropPipeline
 from fer_ros.perception.cropping import FRAMING, BoxFraming, crop_faces
 from fer_ros.perception.detection import Detection, create_detector

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fer_ros.clip import BuiltInClip, Placement, Stage, portraits
 from fer_ros.emotions import EMOTIONS, valence
+from fer_ros.media.built_in_clip import BuiltInClip, Placement, Stage, portraits
 from fer_ros.perception import PipelineError
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.perception.recognition import RecognizerError

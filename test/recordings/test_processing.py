@@ -10,13 +10,13 @@ from videos import clip_frames, compressed_message, cut, image_message, index_fi
 
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.emotions import EMOTIONS
-from fer_ros.faces import FaceEmotion
-from fer_ros.faces_csv import COLUMNS
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import InputError, find_inputs
-from fer_ros.recordings.outputs import Outputs
+from fer_ros.recordings.output_files import Outputs
 from fer_ros.recordings.processing import Interrupted, Settings, finished, process
 from fer_ros.recordings.summary import Summary
+from fer_ros.results.faces import FaceEmotion
+from fer_ros.results.faces_csv import COLUMNS
 
 S = 1_000_000_000
 

@@ -17,8 +17,8 @@ from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
 from fer_ros.emotions import EMOTIONS, valence
-from fer_ros.faces import FaceEmotion, FacesFrame, encode
 from fer_ros.nodes.image_conversion import to_message
+from fer_ros.results.faces import FaceEmotion, FacesFrame, encode
 
 URL = re.compile(r'the page is at (http://\S+)')
 
