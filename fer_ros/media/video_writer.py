@@ -11,7 +11,7 @@ LONGEST_GAP = 5.0
 """Seconds; a longer pause between two frames is not recorded."""
 
 
-class VideoRecorder:
+class VideoWriter:
     """Writes an .mp4 file (MPEG-4 part 2) that plays as fast as the stamps say, however unevenly the frames came.
 
     The file appears when the recorder is closed.

@@ -21,7 +21,7 @@ from fer_ros.nodes.image_conversion import ConversionError, compressed_to_bgr, t
 from fer_ros.nodes.latest_worker import LatestWorker, RateLimit
 from fer_ros.nodes.lifecycle import refuse_untimely_transitions
 from fer_ros.nodes.memory import give_memory_back
-from fer_ros.nodes.neutral_baseline_services import CalibrationServices
+from fer_ros.nodes.neutral_baseline_services import NeutralBaselineServices
 from fer_ros.nodes.node_parameters import declare, watch
 from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput, Result
 from fer_ros.nodes.program import Stop, run
@@ -73,7 +73,7 @@ class FerNode(LifecycleNode):
         self._told_of_zero_stamp = False
         self.parameters = declare(self, FER_NODE)
         watch(self, FER_NODE, self.parameters, self._parameters_changed, lambda: self._worker is not None)
-        self._calibration = CalibrationServices(self)
+        self._baseline_services = NeutralBaselineServices(self)
         self._diagnostics = Diagnostics(self, self._report)
 
     # Transitions
@@ -103,7 +103,7 @@ class FerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.monitor.restart()
         self._limit = RateLimit(self.parameters.max_rate)
-        self._calibration.activate(self._pipeline.reader.calibration)
+        self._baseline_services.activate(self._pipeline.classifier.baselines)
         self._worker = LatestWorker(self._process)
         if self._reads_humans:
             self._humans_input = HumansInput(self, self.parameters.humans_namespace, self.parameters.humans_picture,
@@ -169,7 +169,7 @@ class FerNode(LifecycleNode):
             self.destroy_subscription(self._subscription)
         self._subscription = None
         if self._worker is not None:
-            self._calibration.deactivate()
+            self._baseline_services.deactivate()
             self._worker.stop()
             self._worker = None
             if self._humans_output is not None:
@@ -244,7 +244,7 @@ class FerNode(LifecycleNode):
         result = Result(message.header, image, frame, frozenset(self._pipeline.living_ids), scores)
         for output in self._outputs:
             output.publish(result)
-        self._calibration.frame(self._pipeline.primary, seconds)
+        self._baseline_services.frame(self._pipeline.primary, seconds)
         latency = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
         self.monitor.processed(latency, self._pipeline.timings, len(faces))
 
@@ -276,7 +276,7 @@ class FerNode(LifecycleNode):
         return dataclasses.replace(report, values={
             'state': 'active', 'device': pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
             'model': pipeline.recognizer.model_name,
-            'calibrated faces': ' '.join(pipeline.reader.calibration.calibrated), **report.values})
+            'calibrated faces': ' '.join(pipeline.classifier.baselines.calibrated), **report.values})
 
     @property
     def _topic(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from fer_ros.perception.detection import Detection
-from fer_ros.perception.face_classifier import Box, FaceReader
+from fer_ros.perception.face_classifier import Box, FaceClassifier
 from fer_ros.perception.letterbox import letterboxed_faces
 from fer_ros.perception.pipeline import PipelineSettings
 from fer_ros.perception.primary import PrimaryFace
@@ -29,7 +29,7 @@ class CropPipeline:
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads,
+        self.classifier = FaceClassifier(EmotionRecognizer(settings.model, settings.device, settings.threads,
                                                    settings.runtime), settings.half_life)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
         self.primary: str | None = None
@@ -39,7 +39,7 @@ class CropPipeline:
 
     @property
     def recognizer(self) -> EmotionRecognizer:
-        return self.reader.recognizer
+        return self.classifier.recognizer
 
     @property
     def living_ids(self) -> set[str]:
@@ -62,14 +62,14 @@ class CropPipeline:
         start = time.perf_counter()
         self._first_seen = {i: self._first_seen.get(i, stamp) for i in self._first_seen.keys() | crops.keys()
                             if i in living or i in crops}
-        self.reader.keep(self._first_seen)
+        self.classifier.keep(self._first_seen)
         ids = sorted(crops, key=lambda i: (-np.prod(boxes.get(i, NOWHERE)[2:]), i))
         faces = letterboxed_faces([crops[i] for i in ids])
         cropped = time.perf_counter()
         raw = self.recognizer.probabilities(faces)
         recognised = time.perf_counter()
-        read = self.reader.smooth(ids, [boxes.get(i, NOWHERE) for i in ids],
-                                  self.reader.calibrate(ids, raw, stamp), stamp)
+        read = self.classifier.smooth(ids, [boxes.get(i, NOWHERE) for i in ids],
+                                  self.classifier.calibrate(ids, raw, stamp), stamp)
         self.primary = self._primary_face.choose([self._track(face, stamp) for face in read], self.living_ids, stamp,
                                                  (1, 1))
         self.timings = {'crop': cropped - start, 'recognise': recognised - cropped,
@@ -82,12 +82,12 @@ class CropPipeline:
 
     def apply(self, settings: PipelineSettings) -> None:
         """Change settings while running; those that need a new pipeline are left as they are."""
-        self.reader.smoother.half_life = settings.half_life
+        self.classifier.smoother.half_life = settings.half_life
         self._primary_face.policy, self._primary_face.hold = settings.primary_face, settings.primary_hold
 
     def reset(self) -> None:
         """Forget all faces."""
-        self.reader.reset()
+        self.classifier.reset()
         self._primary_face.reset()
         self._first_seen.clear()
         self.primary = None

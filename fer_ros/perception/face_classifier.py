@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fer_ros.emotions import EMOTIONS, valence
-from fer_ros.perception.neutral_baseline import NeutralCalibration
+from fer_ros.perception.neutral_baseline import NeutralBaselines
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.smoothing import ProbabilitySmoother
 from fer_ros.results.faces import FaceEmotion
@@ -13,7 +13,7 @@ from fer_ros.results.faces import FaceEmotion
 Box = tuple[float, float, float, float]
 
 
-class FaceReader:
+class FaceClassifier:
     """What is known of each face, and the network that reads it.
 
     Args:
@@ -23,12 +23,12 @@ class FaceReader:
 
     def __init__(self, recognizer: EmotionRecognizer, half_life: float):
         self.recognizer = recognizer
-        self.calibration = NeutralCalibration()
+        self.baselines = NeutralBaselines()
         self.smoother = ProbabilitySmoother(half_life)
 
     def calibrate(self, face_ids: Sequence[str], probabilities: np.ndarray, stamp: float) -> np.ndarray:
         """The network's (N, 7) probabilities, corrected for faces that have a neutral baseline."""
-        return self.calibration.apply(face_ids, probabilities, stamp)
+        return self.baselines.apply(face_ids, probabilities, stamp)
 
     def smooth(self, face_ids: Sequence[str], boxes: Sequence[Box], probabilities: np.ndarray,
                stamp: float) -> list[FaceEmotion]:
@@ -49,9 +49,9 @@ class FaceReader:
     def keep(self, living: Collection[str]) -> None:
         """Forget every face that is not among the `living`."""
         self.smoother.forget(self.smoother.face_ids - set(living))
-        self.calibration.forget(set(self.calibration.calibrated) - set(living))
+        self.baselines.forget(set(self.baselines.calibrated) - set(living))
 
     def reset(self) -> None:
         """Forget all faces."""
         self.smoother.reset()
-        self.calibration.reset()
+        self.baselines.reset()

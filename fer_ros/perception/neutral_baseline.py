@@ -54,7 +54,7 @@ _NEUTRAL = EMOTIONS.index('neutral')
 _NEGATIVE = [EMOTIONS.index(e) for e in ('angry', 'disgusted', 'scared', 'sad')]
 
 
-class CalibrationError(ValueError):
+class BaselineError(ValueError):
     """The samples are no baseline; the message says why and what to do."""
 
 
@@ -82,11 +82,11 @@ def neutral_offsets(baseline: np.ndarray) -> np.ndarray:
         (7,) float64.
 
     Raises:
-        CalibrationError: the baseline is a smile, or further from neutral than the limits allow.
+        BaselineError: the baseline is a smile, or further from neutral than the limits allow.
     """
     happy, neutral = baseline[_HAPPY], baseline[_NEUTRAL]
     if happy > MAX_HAPPY:
-        raise CalibrationError(_not_at_rest(baseline))
+        raise BaselineError(_not_at_rest(baseline))
     negative = baseline[_NEGATIVE].sum()
     raise_happy = 0.5 * np.log(negative / happy)
     raise_happy = float(np.clip(raise_happy, -MAX_LOWER, MAX_RAISE))
@@ -98,7 +98,7 @@ def neutral_offsets(baseline: np.ndarray) -> np.ndarray:
                  abs(tilted_happy - tilted_negative) / MAX_RESIDUE - others)
     raise_neutral = max(0.0, float(np.log(wanted / neutral))) if wanted > 0 else 0.0
     if raise_neutral > MAX_NEUTRAL:
-        raise CalibrationError(_not_at_rest(baseline))
+        raise BaselineError(_not_at_rest(baseline))
 
     offsets = np.zeros(len(EMOTIONS))
     offsets[_HAPPY] = raise_happy
@@ -129,20 +129,20 @@ def check_samples(samples: np.ndarray, stamps: Sequence[float]) -> None:
         stamps: N ascending times in seconds.
 
     Raises:
-        CalibrationError: they are too few, cover too little of the time, or the expression changed.
+        BaselineError: they are too few, cover too little of the time, or the expression changed.
     """
     if len(samples) < MIN_SAMPLES or stamps[-1] - stamps[0] < MIN_SPAN * DURATION:
-        raise CalibrationError(f'the face was seen in only {len(samples)} frames of {DURATION:g} s; at least '
+        raise BaselineError(f'the face was seen in only {len(samples)} frames of {DURATION:g} s; at least '
                                f'{MIN_SAMPLES} over {MIN_SPAN * DURATION:g} s are needed: keep it in view and '
                                'calibrate again')
     spread = float(np.std(valence(samples)))
     if spread > MAX_SPREAD:
-        raise CalibrationError(f'the expression changed while calibrating (standard deviation of valence {spread:.2f}, '
+        raise BaselineError(f'the expression changed while calibrating (standard deviation of valence {spread:.2f}, '
                                f'allowed {MAX_SPREAD:g}): keep a neutral face and calibrate again')
 
 
 @dataclass(frozen=True)
-class CalibrationResult:
+class BaselineResult:
     """How a calibration ended."""
 
     face_id: str
@@ -150,7 +150,7 @@ class CalibrationResult:
     message: str
 
 
-class NeutralCalibration:
+class NeutralBaselines:
     """The baselines of living tracks, and the one that is being collected."""
 
     def __init__(self) -> None:
@@ -174,10 +174,10 @@ class NeutralCalibration:
         """Collect the baseline of `face_id` from frames with stamps in [stamp, stamp + `DURATION`) seconds.
 
         Raises:
-            CalibrationError: another calibration is under way.
+            BaselineError: another calibration is under way.
         """
         if self._face_id is not None:
-            raise CalibrationError(f'face {self._face_id} is being calibrated: wait until it is done')
+            raise BaselineError(f'face {self._face_id} is being calibrated: wait until it is done')
         self._face_id, self._start = face_id, stamp
         self._stamps, self._samples = [], []
 
@@ -203,7 +203,7 @@ class NeutralCalibration:
                 result[i] = corrected(result[i], offsets)
         return result
 
-    def finish(self, stamp: float) -> CalibrationResult | None:
+    def finish(self, stamp: float) -> BaselineResult | None:
         """End the collection when its time is over at `stamp`; an earlier baseline stays if it fails.
 
         Returns:
@@ -213,24 +213,24 @@ class NeutralCalibration:
             return None
         face_id, self._face_id = self._face_id, None
         if stamp < self._start:
-            return CalibrationResult(face_id, False, 'the image stamps jumped back: calibrate again')
+            return BaselineResult(face_id, False, 'the image stamps jumped back: calibrate again')
         samples = np.array(self._samples).reshape(-1, len(EMOTIONS))
         try:
             check_samples(samples, self._stamps)
             baseline = baseline_of(samples)
             self._offsets[face_id] = offsets = neutral_offsets(baseline)
-        except CalibrationError as error:
-            return CalibrationResult(face_id, False, str(error))
+        except BaselineError as error:
+            return BaselineResult(face_id, False, str(error))
         after = valence(corrected(baseline, offsets))
-        return CalibrationResult(face_id, True, f'valence at rest {valence(baseline):+.2f} -> {after:+.2f} '
+        return BaselineResult(face_id, True, f'valence at rest {valence(baseline):+.2f} -> {after:+.2f} '
                                                 f'({len(samples)} frames)')
 
-    def cancel(self, reason: str) -> CalibrationResult | None:
+    def cancel(self, reason: str) -> BaselineResult | None:
         """End the collection without a baseline; None where nothing was being collected."""
         if self._face_id is None:
             return None
         face_id, self._face_id = self._face_id, None
-        return CalibrationResult(face_id, False, reason)
+        return BaselineResult(face_id, False, reason)
 
     def forget(self, face_ids: Iterable[str]) -> None:
         """Drop the baselines of tracks that are lost. A collection goes on to its end, and fails for want of frames."""

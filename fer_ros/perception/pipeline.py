@@ -9,7 +9,7 @@ import numpy as np
 from fer_ros.parameters import FER_NODE
 from fer_ros.perception.cropping import FRAMING, crop_faces
 from fer_ros.perception.detection import create_detector
-from fer_ros.perception.face_classifier import FaceReader
+from fer_ros.perception.face_classifier import FaceClassifier
 from fer_ros.perception.primary import PrimaryFace
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.tracking import FaceTracker, Track
@@ -59,7 +59,7 @@ class FacePipeline:
     def __init__(self, settings: PipelineSettings | None = None):
         settings = settings or PipelineSettings()
         _check(settings)
-        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads,
+        self.classifier = FaceClassifier(EmotionRecognizer(settings.model, settings.device, settings.threads,
                                                    settings.runtime), settings.half_life)
         self._detector = create_detector(settings.detector, model=settings.detector_model,
                                          confidence=settings.detection_confidence)
@@ -77,7 +77,7 @@ class FacePipeline:
 
     @property
     def recognizer(self) -> EmotionRecognizer:
-        return self.reader.recognizer
+        return self.classifier.recognizer
 
     @property
     def living_ids(self) -> set[str]:
@@ -103,7 +103,7 @@ class FacePipeline:
         watch = _Stopwatch(self.timings)
         tracks = self._find(image, stamp, watch)
         living = self.living_ids
-        self.reader.keep(living)
+        self.classifier.keep(living)
         self.primary = self._primary_face.choose(tracks, living, stamp, image.shape[1::-1])
         watch.stop('track')
         crops = crop_faces(image, [self._framing.square(track.detection) for track in tracks])
@@ -111,7 +111,7 @@ class FacePipeline:
         raw = self.recognizer.probabilities(crops)
         watch.stop('recognise')
         ids, boxes = [track.face_id for track in tracks], [track.box for track in tracks]
-        faces = self.reader.smooth(ids, boxes, self.reader.calibrate(ids, raw, stamp), stamp)
+        faces = self.classifier.smooth(ids, boxes, self.classifier.calibrate(ids, raw, stamp), stamp)
         self.scores = {track.face_id: track.detection.score for track in tracks}
         watch.stop('smooth')
         return faces
@@ -147,7 +147,7 @@ class FacePipeline:
             raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: make a new one')
         self._detector.confidence = settings.detection_confidence
         self._tracker.timeout = settings.track_timeout
-        self.reader.smoother.half_life = settings.half_life
+        self.classifier.smoother.half_life = settings.half_life
         self._primary_face.policy = settings.primary_face
         self._primary_face.hold = settings.primary_hold
         self.settings = settings
@@ -156,16 +156,16 @@ class FacePipeline:
         """Forget all faces, as for another video."""
         self._tracker.reset()
         self._last_detection = None
-        self.reader.reset()
+        self.classifier.reset()
         self._primary_face.reset()
         self.primary = None
 
     def close(self) -> None:
         """Release detector and network; the pipeline cannot be used afterwards. May be called again."""
-        if hasattr(self, 'reader'):
+        if hasattr(self, 'classifier'):
             self._detector.close()
             # MediaPipe keeps the stack of its first import, and with it the pipeline that led there, for good.
-            del self.reader, self._detector
+            del self.classifier, self._detector
 
     def __enter__(self) -> 'FacePipeline':
         return self

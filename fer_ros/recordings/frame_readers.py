@@ -29,7 +29,7 @@ class Frame:
     """uint8 (H, W, 3) BGR."""
 
 
-class Recording(Protocol):
+class FrameReader(Protocol):
     """Read once, from its beginning."""
 
     rate: float
@@ -45,7 +45,7 @@ class Recording(Protocol):
     def close(self) -> None: ...
 
 
-def open_recording(item: Input, topic: str = '') -> Recording:
+def open_reader(item: Input, topic: str = '') -> FrameReader:
     """
     Args:
         topic: of the images in a bag; needed only where there are several.
@@ -55,13 +55,13 @@ def open_recording(item: Input, topic: str = '') -> Recording:
     """
     try:
         if item.kind == 'bag':
-            return BagRecording(Path(item.source), topic)
-        return CameraRecording(item.source) if item.kind == 'camera' else VideoRecording(Path(item.source))
+            return BagReader(Path(item.source), topic)
+        return CameraReader(item.source) if item.kind == 'camera' else VideoReader(Path(item.source))
     except (SourceError, OSError) as error:
         raise InputError(str(error)) from error
 
 
-class VideoRecording:
+class VideoReader:
     """A video file; times are the container's stamps, so that a variable frame rate is right, and pictures are turned
     as the container's rotation says. Where stamps are missing or run backwards, the frame rate gives the time.
     """
@@ -95,7 +95,7 @@ class VideoRecording:
         self._source.close()
 
 
-class BagRecording:
+class BagReader:
     """Images of one topic of a rosbag2 recording; times are the header stamps, or the times of recording where a
     driver does not stamp.
     """
@@ -178,7 +178,7 @@ class BagRecording:
         self._reader.close()
 
 
-class CameraRecording:
+class CameraReader:
     """A camera, until it is stopped; times are those at which its frames were read."""
 
     expected, warning = 0.0, ''

@@ -13,7 +13,7 @@ from fer_ros.atomic_files import partial, write_picture
 from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import ValencePlot
-from fer_ros.media.video_writer import LONGEST_GAP, VideoRecorder
+from fer_ros.media.video_writer import LONGEST_GAP, VideoWriter
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import FacesCsv
 from fer_ros.results.history import FacesHistory
@@ -26,7 +26,7 @@ FLUSH = 1.0
 """Seconds of work that are lost at most when the program is killed."""
 
 
-class Outputs:
+class OutputFiles:
     """CSV, summary, picture and perhaps an annotated video of one recording.
 
     Until `complete` the files lie beside with ``.partial`` in their names; `close` leaves there what was written.
@@ -94,7 +94,7 @@ class _AnnotatedVideo:
 
     def __init__(self, path: Path, rate: float, colours: FaceColours) -> None:
         self._path = path
-        self._recorder = VideoRecorder(path, rate)
+        self._recorder = VideoWriter(path, rate)
         self._colours = colours
         self._history = FacesHistory(WINDOW)
         self._plot: ValencePlot | None = None

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from fer_ros.perception import PipelineError
-from fer_ros.recordings.frame_readers import Recording, open_recording
+from fer_ros.recordings.frame_readers import FrameReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.recordings.output_files import MIN_LIFE, Outputs
+from fer_ros.recordings.output_files import MIN_LIFE, OutputFiles
 from fer_ros.recordings.summary import Summary
 from fer_ros.results.faces import FacesFrame
 
@@ -58,7 +58,7 @@ def _summary(folder: Path, item: Input) -> dict:
 def process(item: Input, folder: Path, settings: Settings, pipeline,
             report: Callable[[int, float], bool] = lambda frames, share: False,
             watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None) -> dict:
-    """Read the faces of a recording and write `Outputs`.
+    """Read the faces of a recording and write `OutputFiles`.
 
     Args:
         pipeline: a `FacePipeline`; it is reset.
@@ -77,10 +77,10 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     if other is not None and other != item.identity()['path']:
         raise InputError(f'{folder / item.name}.json belongs to {other}: give another --output')
     pipeline.reset()
-    with closing(open_recording(item, settings.topic)) as recording:
-        rate = min(recording.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
-        with closing(Outputs(folder, item.name, rate)) as outputs:
-            summary, seconds, stopped, warning = _read(item, recording, settings, pipeline, outputs, report,
+    with closing(open_reader(item, settings.topic)) as reader:
+        rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
+        with closing(OutputFiles(folder, item.name, rate)) as outputs:
+            summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
                                                        watch)
             if stopped and item.kind != 'camera':
                 raise Interrupted(item.source)
@@ -95,13 +95,13 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     return result
 
 
-def _read(item: Input, recording: Recording, settings: Settings, pipeline, outputs: Outputs,
+def _read(item: Input, reader: FrameReader, settings: Settings, pipeline, outputs: OutputFiles,
           report: Callable[[int, float], bool],
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
     stopped, failures = False, []
     ids: dict[str, str] = {}  # f1, f2, … in each recording, whatever was processed before it
-    for frame in recording.frames(settings.every):
+    for frame in reader.frames(settings.every):
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
         try:
@@ -115,7 +115,7 @@ def _read(item: Input, recording: Recording, settings: Settings, pipeline, outpu
         watch(frame.image, read)
         outputs.add(frame.index, frame.image, read)
         summary.add(frame.time_ns * 1e-9, faces)
-        share = (frame.index + 1) / recording.expected if recording.expected else 0.0
+        share = (frame.index + 1) / reader.expected if reader.expected else 0.0
         if settings.seconds:
             share = max(share, frame.time_ns * 1e-9 / settings.seconds)
         if report(summary.frames, min(share, 1.0)):
@@ -123,5 +123,5 @@ def _read(item: Input, recording: Recording, settings: Settings, pipeline, outpu
             break
     if failures and not summary.frames:
         raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
-    warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else recording.warning
+    warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else reader.warning
     return summary, time.perf_counter() - start, stopped, warning

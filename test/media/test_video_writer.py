@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_ros.media.video_writer import LONGEST_GAP, VideoRecorder
+from fer_ros.media.video_writer import LONGEST_GAP, VideoWriter
 
 
 def grey(level, width=64, height=48):
@@ -21,7 +21,7 @@ def levels(path) -> list[int]:
 
 
 def recorded(path, *entries, rate=10.0):
-    recorder = VideoRecorder(path, rate)
+    recorder = VideoWriter(path, rate)
     for image, stamp in entries:
         recorder.add(image, stamp)
     assert not path.exists()
@@ -49,23 +49,23 @@ def test_another_size_is_scaled_to_the_first(tmp_path):
 
 def test_what_a_killed_process_has_left_goes(tmp_path):
     (tmp_path / 'a.partial.mp4').write_bytes(b'half')
-    VideoRecorder(tmp_path / 'a.mp4', 10.0)
+    VideoWriter(tmp_path / 'a.mp4', 10.0)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_frames_there_is_no_file(tmp_path):
-    VideoRecorder(tmp_path / 'a.mp4', 10.0).close()
+    VideoWriter(tmp_path / 'a.mp4', 10.0).close()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(OSError, match=r'cannot write a video of 64×48 to .*a\.nonsense'):
-        VideoRecorder(tmp_path / 'a.nonsense', 10.0).add(grey(50), 0.0)
+        VideoWriter(tmp_path / 'a.nonsense', 10.0).add(grey(50), 0.0)
 
 
 def test_a_full_disk_leaves_no_half_file(tmp_path):
     """The limit on the size of files does what a full disk does."""
-    recorder = VideoRecorder(tmp_path / 'a.mp4', 10.0)
+    recorder = VideoWriter(tmp_path / 'a.mp4', 10.0)
     noise = np.random.default_rng(0).integers(0, 256, (100, 240, 320, 3), np.uint8)
     recorder.add(noise[0], 0.0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from fer_ros.emotions import EMOTIONS, valence
 from fer_ros.perception import neutral_baseline
 from fer_ros.perception.neutral_baseline import (
-    CalibrationError,
-    NeutralCalibration,
+    BaselineError,
+    NeutralBaselines,
     baseline_of,
     corrected,
     neutral_offsets,
@@ -34,19 +34,19 @@ def probabilities(**named):
 def offsets_or_skip(baseline):
     try:
         return neutral_offsets(baseline)
-    except CalibrationError:
+    except BaselineError:
         assume(False)
 
 
 def calibrated(resting, noise=0.0, seed=0):
-    """A NeutralCalibration that has seen two seconds of `resting` on face a; and its result."""
+    """A NeutralBaselines that has seen two seconds of `resting` on face a; and its result."""
     random = np.random.default_rng(seed)
-    calibration_ = NeutralCalibration()
-    calibration_.start('a', 10.0)
+    baselines = NeutralBaselines()
+    baselines.start('a', 10.0)
     for i in range(31):
         sample = softmax(np.log(resting) + noise * random.standard_normal(7))
-        calibration_.apply(['a'], sample[None].astype(np.float32), 10.0 + i / 15)
-    return calibration_, calibration_.finish(12.0)
+        baselines.apply(['a'], sample[None].astype(np.float32), 10.0 + i / 15)
+    return baselines, baselines.finish(12.0)
 
 
 @repeatable
@@ -110,7 +110,7 @@ def test_a_face_that_reads_neutral_is_left_alone():
 
 @pytest.mark.parametrize('baseline', [probabilities(happy=0.8), probabilities(sad=0.9995, neutral=0.0001)])
 def test_an_expression_is_no_baseline(baseline):
-    with pytest.raises(CalibrationError, match=r'read as (happy|sad) .*look neutral'):
+    with pytest.raises(BaselineError, match=r'read as (happy|sad) .*look neutral'):
         neutral_offsets(baseline)
 
 
@@ -123,10 +123,10 @@ def test_one_bad_frame_does_not_decide_the_baseline():
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_collects_two_seconds_then_corrects_this_face_only(dtype):
     resting = probabilities(sad=0.6, neutral=0.3, happy=0.02)
-    calibration_, result = calibrated(resting, noise=0.3)
+    baselines, result = calibrated(resting, noise=0.3)
     assert result.success and result.face_id == 'a'
     faces = np.stack([resting, resting]).astype(dtype)
-    after = calibration_.apply(['a', 'b'], faces, 13.0)
+    after = baselines.apply(['a', 'b'], faces, 13.0)
     assert after.dtype == dtype and after.sum(axis=1) == pytest.approx(1, abs=1e-6)
     assert abs(valence(after[0])) < 0.1
     np.testing.assert_array_equal(after[1], faces[1])
@@ -136,75 +136,75 @@ def test_collects_two_seconds_then_corrects_this_face_only(dtype):
 @repeatable
 @given(distributions, st.integers(0, 1000))
 def test_noisy_rest_reads_near_zero_on_average(resting, seed):
-    calibration_, result = calibrated(resting, noise=0.2, seed=seed)
+    baselines, result = calibrated(resting, noise=0.2, seed=seed)
     assume(result.success)
     random = np.random.default_rng(seed + 1)
     later = softmax(np.log(resting) + 0.2 * random.standard_normal((200, 7)))
-    after = np.concatenate([calibration_.apply(['a'], p[None], 20.0) for p in later])
+    after = np.concatenate([baselines.apply(['a'], p[None], 20.0) for p in later])
     assert abs(valence(after).mean()) < neutral_baseline.MAX_RESIDUE + 0.05
 
 
 def test_not_finished_before_its_time_and_finished_once():
-    calibration_ = NeutralCalibration()
-    assert calibration_.finish(0.0) is None
-    calibration_.start('a', 10.0)
-    with pytest.raises(CalibrationError, match='face a is being calibrated'):
-        calibration_.start('b', 10.5)
-    assert calibration_.finish(11.9) is None and calibration_.collecting == 'a'
-    assert not calibration_.finish(12.0).success
-    assert calibration_.finish(12.0) is None and calibration_.collecting is None
+    baselines = NeutralBaselines()
+    assert baselines.finish(0.0) is None
+    baselines.start('a', 10.0)
+    with pytest.raises(BaselineError, match='face a is being calibrated'):
+        baselines.start('b', 10.5)
+    assert baselines.finish(11.9) is None and baselines.collecting == 'a'
+    assert not baselines.finish(12.0).success
+    assert baselines.finish(12.0) is None and baselines.collecting is None
 
 
 def test_too_few_samples():
-    calibration_ = NeutralCalibration()
-    calibration_.start('a', 10.0)
+    baselines = NeutralBaselines()
+    baselines.start('a', 10.0)
     for stamp in np.linspace(10, 10.4, 20):  # enough frames, but only of the first moment
-        calibration_.apply(['a'], probabilities(neutral=0.9)[None], stamp)
-    result = calibration_.finish(12.0)
+        baselines.apply(['a'], probabilities(neutral=0.9)[None], stamp)
+    result = baselines.finish(12.0)
     assert not result.success and 'seen in only 20 frames' in result.message
 
 
 def test_changing_expression_is_refused_and_keeps_the_earlier_baseline():
     resting = probabilities(sad=0.6, neutral=0.3, happy=0.02)
-    calibration_, _ = calibrated(resting)
-    calibration_.start('a', 20.0)
+    baselines, _ = calibrated(resting)
+    baselines.start('a', 20.0)
     for i in range(30):
         face = resting if i % 10 < 5 else probabilities(happy=0.8)
-        calibration_.apply(['a'], face[None], 20 + i / 15)
-    result = calibration_.finish(22.0)
+        baselines.apply(['a'], face[None], 20 + i / 15)
+    result = baselines.finish(22.0)
     assert not result.success and 'expression changed' in result.message
-    assert calibration_.calibrated == ('a',)
+    assert baselines.calibrated == ('a',)
 
 
 def test_a_second_calibration_starts_from_the_network_s_own_probabilities():
     resting = probabilities(sad=0.6, neutral=0.3, happy=0.02)
-    calibration_, _ = calibrated(resting)
-    before = calibration_.apply(['a'], resting[None], 15.0)
-    calibration_.start('a', 20.0)
+    baselines, _ = calibrated(resting)
+    before = baselines.apply(['a'], resting[None], 15.0)
+    baselines.start('a', 20.0)
     for i in range(30):
-        calibration_.apply(['a'], resting[None], 20 + i / 15)
-    assert calibration_.finish(22.0).success
-    np.testing.assert_allclose(calibration_.apply(['a'], resting[None], 23.0), before, rtol=1e-6)
+        baselines.apply(['a'], resting[None], 20 + i / 15)
+    assert baselines.finish(22.0).success
+    np.testing.assert_allclose(baselines.apply(['a'], resting[None], 23.0), before, rtol=1e-6)
 
 
 def test_lost_with_the_track_and_undone_by_reset():
     resting = probabilities(sad=0.6, neutral=0.3)
     for undo in (lambda c: c.forget(['a', 'never seen']), lambda c: c.reset()):
-        calibration_, _ = calibrated(resting)
-        undo(calibration_)
-        np.testing.assert_array_equal(calibration_.apply(['a'], resting[None], 15.0)[0], resting)
-        assert calibration_.calibrated == ()
+        baselines, _ = calibrated(resting)
+        undo(baselines)
+        np.testing.assert_array_equal(baselines.apply(['a'], resting[None], 15.0)[0], resting)
+        assert baselines.calibrated == ()
 
 
 def test_stamps_that_jump_back_end_it():
-    calibration_ = NeutralCalibration()
-    calibration_.start('a', 10.0)
-    assert 'jumped back' in calibration_.finish(3.0).message
+    baselines = NeutralBaselines()
+    baselines.start('a', 10.0)
+    assert 'jumped back' in baselines.finish(3.0).message
 
 
 def test_cancel():
-    calibration_ = NeutralCalibration()
-    assert calibration_.cancel('no reason') is None
-    calibration_.start('a', 10.0)
-    assert calibration_.cancel('deactivated') == neutral_baseline.CalibrationResult('a', False, 'deactivated')
-    assert calibration_.collecting is None
+    baselines = NeutralBaselines()
+    assert baselines.cancel('no reason') is None
+    baselines.start('a', 10.0)
+    assert baselines.cancel('deactivated') == neutral_baseline.BaselineResult('a', False, 'deactivated')
+    assert baselines.collecting is None

@@ -14,7 +14,7 @@ from videos import (
     write_video,
 )
 
-from fer_ros.recordings.frame_readers import open_recording
+from fer_ros.recordings.frame_readers import open_reader
 from fer_ros.recordings.inputs import InputError, find_inputs
 
 S = 1_000_000_000
@@ -31,7 +31,7 @@ def steps(count=10):
 
 def read(path, every=1, topic=''):
     (item,) = find_inputs([str(path)])
-    recording = open_recording(item, topic)
+    recording = open_reader(item, topic)
     frames = list(recording.frames(every))
     recording.close()
     return frames, recording.warning
@@ -206,4 +206,4 @@ def test_inputs_that_are_not_there_are_named(tmp_path):
         find_inputs([str(tmp_path)])
     (item,) = find_inputs(['63'])
     with pytest.raises(InputError, match='/dev/video63'):
-        open_recording(item)
+        open_reader(item)

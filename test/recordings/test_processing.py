@@ -12,7 +12,7 @@ from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.emotions import EMOTIONS
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import InputError, find_inputs
-from fer_ros.recordings.output_files import Outputs
+from fer_ros.recordings.output_files import OutputFiles
 from fer_ros.recordings.processing import Interrupted, Settings, finished, process
 from fer_ros.recordings.summary import Summary
 from fer_ros.results.faces import FaceEmotion
@@ -245,4 +245,4 @@ def test_short_lived_faces_are_counted_apart():
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match='file'):
-        Outputs(tmp_path / 'file' / 'out', 'a')
+        OutputFiles(tmp_path / 'file' / 'out', 'a')

@@ -9,7 +9,7 @@ from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import FacesCsv
 
 
-class FacesRecording:
+class CsvRecorder:
     """Rows as `fer_ros.results.faces_csv` has them; ``time_s`` is the image's stamp, ``frame`` counts from the start.
 
     Empty, running, or stopped with something to download; only an empty one can be started, so that nothing gets lost

@@ -22,7 +22,7 @@ class Jpeg:
     data: bytes
 
 
-class Frames:
+class JpegStream:
     """Encodes in a thread of its own, so that neither ROS nor the page's other requests wait for it.
 
     Args:

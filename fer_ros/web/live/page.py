@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fer_ros.web.live.jpeg_stream import Frames
+from fer_ros.web.live.jpeg_stream import JpegStream
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import WebSettings
@@ -43,15 +43,15 @@ class LivePage:
 
     def __init__(self, settings: WebSettings, live: LiveSource) -> None:
         self._settings, self._live, self._state = settings, live, live.state
-        self._frames = Frames(live.state, rate=settings.image_rate, width=settings.image_width,
-                              quality=settings.image_quality)
+        self._frames = JpegStream(live.state, rate=settings.image_rate, width=settings.image_width,
+                                  quality=settings.image_quality)
 
     def build(self) -> None:
         """Fill the tab, in a NiceGUI page."""
         view = _LiveView(self._settings)
-        recording, webcam = self._state.recording, self._live.webcam
-        view.on('record', lambda: recording.stop() if recording.state()['state'] == 'running' else recording.start())
-        view.on('delete', recording.delete)
+        recorder, webcam = self._state.recorder, self._live.webcam
+        view.on('record', lambda: recorder.stop() if recorder.state()['state'] == 'running' else recorder.start())
+        view.on('delete', recorder.delete)
         view.on('clear', self._clear)
         view.on('calibrate', lambda: self._ask(self._live.calibrate, Live.calibrating))
         view.on('reset', lambda: self._ask(self._live.reset_calibration))
@@ -95,7 +95,7 @@ class LivePage:
             **FRESH, 'X-Number': str(jpeg.number), 'X-Stamp': str(jpeg.stamp_ns)})
 
     async def _csv(self, request: Request) -> Response:
-        data = self._state.recording.csv()
+        data = self._state.recorder.csv()
         if data is None:
             return Response('there is no recording', 404)
         return Response(data, media_type='text/csv; charset=utf-8', headers={

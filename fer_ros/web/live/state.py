@@ -17,7 +17,7 @@ from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
-from fer_ros.web.live.csv_recorder import FacesRecording
+from fer_ros.web.live.csv_recorder import CsvRecorder
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -67,7 +67,7 @@ class LiveState:
     def __init__(self, seconds: float = 60.0, faces_topic: str = '/fer/faces', max_recording: int = 64 << 20,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
-        self.recording = FacesRecording(max_recording, clock)
+        self.recorder = CsvRecorder(max_recording, clock)
         self.on_picture: Callable[[], None] = lambda: None
         """Called by ROS for every new picture; must return at once."""
         self._faces_topic = faces_topic
@@ -95,7 +95,7 @@ class LiveState:
             latency: seconds from the image's stamp to now; None where it had none.
         """
         now = self._clock()
-        self.recording.add(frame)
+        self.recorder.add(frame)
         with self._lock:
             outcome = self._history.add(frame)
             if outcome == 'late':
@@ -202,7 +202,7 @@ class LiveState:
                 'device': health.values.get('device', ''),
                 'calibrated': health.values.get('calibrated faces', ''),
             },
-            'recording': self.recording.state(),
+            'recording': self.recorder.state(),
         }
 
     def _now_of_health(self) -> Health:

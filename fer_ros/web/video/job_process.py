@@ -164,9 +164,9 @@ def _work(order: Order, events: TextIO) -> dict:
 
 def _write_clip(folder: Path, order: Order) -> Path:
     from fer_ros.media.built_in_clip import BuiltInClip
-    from fer_ros.media.video_writer import VideoRecorder
+    from fer_ros.media.video_writer import VideoWriter
     clip = BuiltInClip(order.clip_width, order.clip_width * 3 // 4, order.clip_rate)
-    recorder = VideoRecorder(folder / 'clip.mp4', clip.rate)
+    recorder = VideoWriter(folder / 'clip.mp4', clip.rate)
     for index, image in enumerate(clip):
         recorder.add(image, index / clip.rate)
     recorder.close()

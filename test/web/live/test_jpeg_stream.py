@@ -30,7 +30,7 @@ def test_nothing_is_encoded_while_nobody_looks_and_once_for_all_who_do(state):
     made = []
 
     async def run():
-        encoder = jpeg_stream.Frames(state, rate=100.0, width=320, quality=80)
+        encoder = jpeg_stream.JpegStream(state, rate=100.0, width=320, quality=80)
         for stamp in range(20):
             state.picture(stamp, source(made))
         await asyncio.sleep(0.05)
@@ -52,7 +52,7 @@ def test_nothing_is_encoded_while_nobody_looks_and_once_for_all_who_do(state):
 def test_the_rate_is_bounded_however_many_ask(state):
     async def run():
         loop = asyncio.get_running_loop()
-        encoder = jpeg_stream.Frames(state, rate=20.0, width=320, quality=80)
+        encoder = jpeg_stream.JpegStream(state, rate=20.0, width=320, quality=80)
         begin, ended = loop.time(), False
 
         async def camera():
@@ -78,7 +78,7 @@ def test_without_a_new_picture_the_request_ends(state, monkeypatch):
     monkeypatch.setattr(jpeg_stream, 'PATIENCE', 0.1)
 
     async def run():
-        encoder = jpeg_stream.Frames(state, rate=100.0, width=320, quality=80)
+        encoder = jpeg_stream.JpegStream(state, rate=100.0, width=320, quality=80)
         assert await encoder.after(0) is None
         assert state.pictures_wanted
         state.picture(1, source())
@@ -98,7 +98,7 @@ def test_a_picture_that_cannot_be_read_does_no_harm(state, monkeypatch):
         raise ConversionError('unknown encoding')
 
     async def run():
-        encoder = jpeg_stream.Frames(state, rate=100.0, width=320, quality=80)
+        encoder = jpeg_stream.JpegStream(state, rate=100.0, width=320, quality=80)
         state.picture(1, bad)
         assert await encoder.after(0) is None
         state.picture(2, source())
