@@ -45,7 +45,7 @@ def compare(rate: float) -> list[dict]:
             image, each = clip[i], []
             for every, pipeline in pipelines.items():
                 start = time.perf_counter()
-                faces = pipeline.process(image, i / rate)
+                faces = pipeline.process(image, i / rate).faces
                 row = found[every]
                 row['times'].append(time.perf_counter() - start)
                 row['ids'] += [face.face_id for face in faces]

@@ -109,7 +109,7 @@ def bare(width: int, height: int, faces: int, rate: float, seconds: float, optio
             begin = time.perf_counter()
             if time.monotonic() - start < WARM_UP:
                 first, cpu = number + 1, time.process_time()
-            found.append(len(pipeline.process(pictures[number % len(pictures)], time.monotonic())))
+            found.append(len(pipeline.process(pictures[number % len(pictures)], time.monotonic()).faces))
             times.append(time.perf_counter() - begin)
             if time.monotonic() - start > WARM_UP + seconds:
                 break

@@ -61,14 +61,14 @@ def stages(repeats: int, threads: int, progress: tqdm) -> list[dict]:
                     start = time.perf_counter()
                     image = to_bgr(deserialize_message(messages[i % len(messages)], Image))
                     decoded = time.perf_counter()
-                    faces = pipeline.process(image, i / 30)
+                    result = pipeline.process(image, i / 30)
                     processed = time.perf_counter()
-                    frame = FacesFrame(i, 'camera', width, height, tuple(faces), pipeline.primary)
+                    frame = FacesFrame(i, 'camera', width, height, result.faces, result.primary)
                     serialize_message(String(data=encode(frame)))
                     end = time.perf_counter()
                     if i >= WARM_UP:
-                        found.append(len(faces))
-                        for name, value in {'decode': decoded - start, **pipeline.timings,
+                        found.append(len(result.faces))
+                        for name, value in {'decode': decoded - start, **result.timings,
                                             'convert': end - processed, 'all': end - start}.items():
                             times[name].append(value)
                 rows.append({'width': width, 'height': height, 'faces': count, 'faces_found': float(np.median(found)),

@@ -5,7 +5,7 @@ from std_msgs.msg import Header
 
 from fer_ros.emotions import EMOTIONS
 from fer_ros.nodes import qos
-from fer_ros.nodes.outputs import Result
+from fer_ros.nodes.outputs import Output, ProcessedFrame
 from fer_ros.results.faces import FaceEmotion
 
 try:
@@ -19,7 +19,7 @@ def available() -> bool:
     return Detection2DArray is not None
 
 
-class DetectionsOutput:
+class DetectionsOutput(Output):
     """``~/detections`` (vision_msgs/Detection2DArray) while someone subscribes; also when there is no face."""
 
     def __init__(self, node: LifecycleNode):
@@ -27,10 +27,10 @@ class DetectionsOutput:
         self._publisher = node.create_lifecycle_publisher(Detection2DArray, '~/detections', qos.result(),
                                                           qos_overriding_options=qos.overridable())
 
-    def publish(self, result: Result) -> None:
+    def publish(self, frame: ProcessedFrame) -> None:
         if self._publisher.get_subscription_count():
-            detections = [detection(face, result.header) for face in result.frame.faces]
-            self._publisher.publish(Detection2DArray(header=result.header, detections=detections))
+            detections = [detection(face, frame.header) for face in frame.result.faces]
+            self._publisher.publish(Detection2DArray(header=frame.header, detections=detections))
 
     def close(self) -> None:
         self._node.destroy_lifecycle_publisher(self._publisher)

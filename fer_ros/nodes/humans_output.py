@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
-from fer_ros.nodes.outputs import Result
+from fer_ros.nodes.outputs import Output, ProcessedFrame
 from fer_ros.nodes.per_face import PerFace
 from fer_ros.results.faces import FaceEmotion
 
@@ -37,7 +37,7 @@ def available() -> bool:
     return Expression is not None
 
 
-class HumansOutput:
+class HumansOutput(Output):
     """``tracked``, and of each face ``roi``, ``expression``, and ``cropped`` while someone subscribes to it.
 
     Args:
@@ -46,10 +46,10 @@ class HumansOutput:
         silence: seconds without a frame after which no face is said to be there.
     """
 
-    def __init__(self, node: LifecycleNode, namespace: str = '/humans', grace: float = 2.0, silence: float = 2.0):
+    def __init__(self, node: LifecycleNode, namespace: str, grace: float, silence: float):
         self._node = node
         self._silence = silence
-        self._lock = threading.Lock()  # frames come from the worker, `_expire` and `clear` from the executor
+        self._lock = threading.Lock()  # frames come from the worker, `_expire` and `stop` from the executor
         prefix = f'{namespace.rstrip("/")}/faces'
         self._faces = PerFace(lambda face_id: _FacePublishers(node, f'{prefix}/{face_id}'), grace)
         self._tracked_ids: tuple[str, ...] = ()
@@ -58,16 +58,16 @@ class HumansOutput:
                                               qos_overriding_options=qos.overridable())
         self._timer = node.create_timer(1.0, self._expire, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def publish(self, result: Result) -> None:
+    def publish(self, frame: ProcessedFrame) -> None:
         with self._lock:
             self._last_result = time.monotonic()
-            self._faces.keep(result.living)
+            self._faces.keep(frame.result.living_ids)
             # Ids first: a consumer subscribes to a face's topics when it reads its id.
-            self._publish_tracked(result.header, result.living)
-            for face in result.frame.faces:
-                self._faces[face.face_id].publish(face, result)
+            self._publish_tracked(frame.header, frame.result.living_ids)
+            for face in frame.result.faces:
+                self._faces[face.face_id].publish(face, frame)
 
-    def clear(self) -> None:
+    def stop(self) -> None:
         """Say that there is no face, and let go of all faces' publishers: the node stops looking."""
         with self._lock:
             self._publish_tracked(self._header_now(), ())
@@ -98,7 +98,7 @@ class HumansOutput:
         return Header(stamp=self._node.get_clock().now().to_msg())
 
 
-class ExpressionOutput:
+class ExpressionOutput(Output):
     """Only ``expression`` of each face, where ids and pictures are another node's.
 
     Args:
@@ -106,14 +106,14 @@ class ExpressionOutput:
         grace: seconds for which a face's publisher outlives its track.
     """
 
-    def __init__(self, node: LifecycleNode, namespace: str = '/humans', grace: float = 2.0):
+    def __init__(self, node: LifecycleNode, namespace: str, grace: float):
         prefix = f'{namespace.rstrip("/")}/faces'
         self._faces = PerFace(lambda face_id: _ExpressionPublisher(node, f'{prefix}/{face_id}'), grace)
 
-    def publish(self, result: Result) -> None:
-        self._faces.keep(result.living)
-        for face in result.frame.faces:
-            self._faces[face.face_id].publish(face, result)
+    def publish(self, frame: ProcessedFrame) -> None:
+        self._faces.keep(frame.result.living_ids)
+        for face in frame.result.faces:
+            self._faces[face.face_id].publish(face, frame)
 
     def close(self) -> None:
         self._faces.clear()
@@ -124,8 +124,8 @@ class _ExpressionPublisher:
         self._node = node
         self._publisher = _create(node, Expression, f'{prefix}/expression', qos.result())
 
-    def publish(self, face: FaceEmotion, result: Result) -> None:
-        self._publisher.publish(expression(face, result.header))
+    def publish(self, face: FaceEmotion, frame: ProcessedFrame) -> None:
+        self._publisher.publish(expression(face, frame.header))
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
@@ -138,12 +138,12 @@ class _FacePublishers:
         self._roi = _create(node, NormalizedRegionOfInterest2D, f'{prefix}/roi', qos.result())
         self._cropped = _create(node, Image, f'{prefix}/cropped', qos.image(reliable=True))
 
-    def publish(self, face: FaceEmotion, result: Result) -> None:
-        frame = result.frame
-        self._roi.publish(region(face, frame.width, frame.height, result.header, result.scores.get(face.face_id, 0.0)))
-        self._expression.publish(face, result)
+    def publish(self, face: FaceEmotion, frame: ProcessedFrame) -> None:
+        score = frame.result.scores.get(face.face_id, 0.0)
+        self._roi.publish(region(face, frame.faces.width, frame.faces.height, frame.header, score))
+        self._expression.publish(face, frame)
         if self._cropped.get_subscription_count():
-            self._cropped.publish(to_message(letterboxed(result.image, face.box), result.header))
+            self._cropped.publish(to_message(letterboxed(frame.image, face.box), frame.header))
 
     def close(self) -> None:
         self._expression.close()

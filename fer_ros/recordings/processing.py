@@ -105,13 +105,13 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline, output
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
         try:
-            faces = [replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}'))
-                     for face in pipeline.process(frame.image, frame.time_ns * 1e-9)]
+            result = pipeline.process(frame.image, frame.time_ns * 1e-9)
         except PipelineError as error:
             failures.append(str(error))
             continue
         height, width = frame.image.shape[:2]
-        read = FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), ids.get(pipeline.primary))
+        faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
+        read = FacesFrame(frame.time_ns, item.source, width, height, faces, ids.get(result.primary))
         watch(frame.image, read)
         outputs.add(frame.index, frame.image, read)
         summary.add(frame.time_ns * 1e-9, faces)

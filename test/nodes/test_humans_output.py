@@ -12,9 +12,7 @@ from std_msgs.msg import Header, String
 from fer_ros.emotions import EMOTIONS
 from fer_ros.media.built_in_clip import BuiltInClip, portraits
 from fer_ros.nodes import humans_output
-from fer_ros.nodes.humans_input import CropBatcher
 from fer_ros.nodes.image_conversion import to_message
-from fer_ros.nodes.per_face import PerFace
 from fer_ros.results.faces import FaceEmotion
 
 needs_hri_msgs = pytest.mark.skipif(not humans_output.available(),
@@ -43,77 +41,6 @@ def test_letterboxed_keeps_the_shape_and_centres():
 def test_letterboxed_at_and_beyond_the_border(box):
     crop = humans_output.letterboxed(np.full((100, 200, 3), 200, np.uint8), box)
     assert crop.shape == (128, 128, 3) and set(np.unique(crop)) <= {0, 200}
-
-
-class Closing:
-    def __init__(self, face_id, log):
-        self.face_id, self.log = face_id, log
-        log.append(f'+{face_id}')
-
-    def close(self):
-        self.log.append(f'-{self.face_id}')
-
-
-def test_per_face_items_live_as_long_as_the_track_and_the_grace():
-    now, log = [0.0], []
-    items = PerFace(lambda i: Closing(i, log), 2.0, lambda: now[0])
-    items.keep({'a', 'b'})
-    for now[0], living in ((1.0, {'a'}), (2.0, {'a'}), (2.5, {'a', 'b'}), (4.5, {'a'})):
-        items.keep(living)
-    assert log == ['+a', '+b'] and 'b' in items
-    now[0] = 4.6
-    items.keep({'a'})
-    assert log == ['+a', '+b', '-b'] and 'b' not in items
-    items.clear()
-    assert log[3:] == ['-a']
-
-
-class TestCropBatcher:
-    def test_all_faces_of_an_image_in_one_batch(self):
-        batcher = CropBatcher(0.03)
-        batcher.follow(['a', 'b'])
-        assert batcher.add('a', 100, 'a1', 0.0) == {} and batcher.take(0.001) == {}
-        batcher.add('b', 100, 'b1', 0.002)
-        assert batcher.take(0.002) == {'a': 'a1', 'b': 'b1'}
-        assert batcher.take(1.0) == {}
-
-    def test_a_face_out_of_sight_is_not_waited_for_for_ever(self):
-        batcher = CropBatcher(0.03)
-        batcher.follow(['a', 'b'])
-        batcher.add('a', 100, 'a1', 0.0)
-        assert batcher.take(0.029) == {} and batcher.waiting
-        assert batcher.take(0.031) == {'a': 'a1'} and not batcher.waiting
-
-    def test_a_newer_image_ends_an_older_one(self):
-        batcher = CropBatcher(0.03)
-        batcher.follow(['a', 'b'])
-        batcher.add('a', 100, 'a1', 0.0)
-        assert batcher.add('b', 133, 'b2', 0.01) == {'a': 'a1'}
-        batcher.add('a', 133, 'a2', 0.011)
-        assert batcher.take(0.011) == {'a': 'a2', 'b': 'b2'}
-
-    def test_a_stale_picture_is_not_handed_out_twice(self):
-        batcher = CropBatcher(0.03)
-        batcher.follow(['a'])
-        batcher.add('a', 100, 'a1', 0.0)
-        assert batcher.take(0.0) == {'a': 'a1'}
-        assert batcher.add('a', 100, 'a1', 0.1) == {} and batcher.take(1.0) == {}
-
-    def test_without_stamps_every_picture_is_new(self):
-        batcher = CropBatcher(0.03)
-        batcher.follow(['a'])
-        for picture in ('a1', 'a2'):
-            batcher.add('a', 0, picture, 0.0)
-            assert batcher.take(0.0) == {'a': picture}
-
-    def test_faces_not_followed_are_ignored_and_lost_ones_dropped(self):
-        batcher = CropBatcher(0.03)
-        batcher.add('a', 100, 'a1', 0.0)
-        assert not batcher.waiting
-        batcher.follow(['a', 'b'])
-        batcher.add('a', 100, 'a1', 0.0)
-        batcher.follow(['b'])
-        assert not batcher.waiting
 
 
 # Messages
