@@ -28,6 +28,11 @@ class Parameter:
     """Takes effect at the next configure transition: may be set, with a reason logged, only while not active."""
 
 
+def by_name(table: Sequence[Parameter]) -> dict[str, Parameter]:
+    """The parameters of `table` by their names."""
+    return {parameter.name: parameter for parameter in table}
+
+
 def defaults(table: Sequence[Parameter]) -> dict[str, Any]:
     """The default of every parameter of `table` by its name."""
     return {parameter.name: parameter.default for parameter in table}

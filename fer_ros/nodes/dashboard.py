@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_bgr
-from fer_ros.nodes.node_parameters import declare
+from fer_ros.nodes.node_parameters import declare, filled
 from fer_ros.nodes.program import SIGNALS, WAKE_UP, Stop, fail
 from fer_ros.nodes.shared_memory import remove_orphans
 from fer_ros.parameters import DASHBOARD
@@ -55,8 +55,7 @@ class DashboardNode(Node):
         super().__init__('dashboard', **kwargs)
         values = declare(self, DASHBOARD)
         values.access_token = values.access_token or os.environ.get(TOKEN_VARIABLE, '')
-        self.settings = WebSettings(**{field.name: getattr(values, field.name)
-                                       for field in dataclasses.fields(WebSettings)})
+        self.settings = filled(WebSettings, values)
         faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                          qos_overriding_options=qos.overridable())
         self._faces_topic = faces.topic_name

@@ -13,6 +13,7 @@ from typing import Any
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from fer_ros.diagnostic_keys import CALIBRATED_FACES, DEVICE, STATE
 from fer_ros.nodes.diagnostics import Diagnostics, Level, Monitor, Report, Thresholds, image_topic
 from fer_ros.nodes.frame_input import FrameInput
 from fer_ros.nodes.humans_input import HumansInput
@@ -22,7 +23,7 @@ from fer_ros.nodes.latest_worker import LatestWorker, RateLimit
 from fer_ros.nodes.lifecycle import refuse_untimely_transitions
 from fer_ros.nodes.memory import give_memory_back
 from fer_ros.nodes.neutral_baseline_services import NeutralBaselineServices
-from fer_ros.nodes.node_parameters import declare, watch
+from fer_ros.nodes.node_parameters import declare, filled, watch
 from fer_ros.nodes.output_selection import create_outputs
 from fer_ros.nodes.outputs import Output, ProcessedFrame
 from fer_ros.nodes.program import Stop, run
@@ -153,8 +154,7 @@ class FerNode(LifecycleNode):
     # Parameters
 
     def _settings(self) -> PipelineSettings:
-        names = {field.name for field in dataclasses.fields(PipelineSettings)}
-        return PipelineSettings(**{name: value for name, value in vars(self.parameters).items() if name in names})
+        return filled(PipelineSettings, self.parameters)
 
     def _parameters_changed(self) -> None:
         self._limit.rate = self.parameters.max_rate
@@ -213,16 +213,15 @@ class FerNode(LifecycleNode):
         pipeline = self._pipeline
         if subscription is None:
             if self.failure:
-                return Report(Level.ERROR, f'not configured: {self.failure}', {'state': 'unconfigured'})
+                return Report(Level.ERROR, f'not configured: {self.failure}', {STATE: 'unconfigured'})
             state = 'unconfigured' if pipeline is None else 'inactive'
-            return Report(Level.OK, state, {'state': state})
-        thresholds = Thresholds(**{field.name: getattr(self.parameters, field.name)
-                                   for field in dataclasses.fields(Thresholds)})
+            return Report(Level.OK, state, {STATE: state})
+        thresholds = filled(Thresholds, self.parameters)
         report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate)
         return dataclasses.replace(report, values={
-            'state': 'active', 'device': pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
+            STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
             'model': pipeline.recognizer.model_name,
-            'calibrated faces': ' '.join(pipeline.classifier.baselines.calibrated), **report.values})
+            CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), **report.values})
 
     @property
     def _topic(self) -> str:

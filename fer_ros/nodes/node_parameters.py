@@ -1,14 +1,18 @@
 """Tables of `fer_ros.parameters` as parameters of a node: declared with ranges, validated before, applied after."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from types import SimpleNamespace
+from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 
 from fer_ros.nodes.program import Stop
-from fer_ros.parameters import Parameter, limits, problem
+from fer_ros.parameters import Parameter, by_name, limits, problem
+
+Instance = TypeVar('Instance')
 
 
 class ParameterError(Stop):
@@ -42,6 +46,11 @@ def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
     return values
 
 
+def filled(kind: type[Instance], values: SimpleNamespace) -> Instance:
+    """An instance of a dataclass whose fields are parameters, with their present values; other fields keep defaults."""
+    return kind(**{field.name: getattr(values, field.name) for field in fields(kind) if hasattr(values, field.name)})
+
+
 def watch(node: Node, table: Sequence[Parameter], values: SimpleNamespace, changed: Callable[[], None],
           is_active: Callable[[], bool] = lambda: False) -> None:
     """From now on refuse values that `table` does not allow, saying why, and keep `values` up to date.
@@ -50,11 +59,11 @@ def watch(node: Node, table: Sequence[Parameter], values: SimpleNamespace, chang
         changed: called after `values` have changed.
         is_active: while true, parameters that take effect at the configure transition are refused.
     """
-    by_name = {parameter.name: parameter for parameter in table}
+    known = by_name(table)
 
     def validate(new) -> SetParametersResult:
         for parameter in new:
-            entry = by_name.get(parameter.name)
+            entry = known.get(parameter.name)
             if entry is None:
                 continue
             if text := problem(entry, parameter.value):
@@ -66,10 +75,10 @@ def watch(node: Node, table: Sequence[Parameter], values: SimpleNamespace, chang
         return SetParametersResult(successful=True)
 
     def apply(new) -> None:
-        known = [parameter for parameter in new if parameter.name in by_name]
-        for parameter in known:
+        ours = [parameter for parameter in new if parameter.name in known]
+        for parameter in ours:
             setattr(values, parameter.name, parameter.value)
-        if known:
+        if ours:
             changed()
 
     node.add_on_set_parameters_callback(validate)

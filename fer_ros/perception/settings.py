@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fer_ros.parameters import FER_NODE, defaults, problem
+from fer_ros.parameters import FER_NODE, by_name, defaults, problem
 
 _DEFAULTS = defaults(FER_NODE)
 
@@ -38,7 +38,7 @@ def check(settings: PipelineSettings) -> None:
     Raises:
         ValueError: a setting is outside of its range; the text names both.
     """
-    table = {parameter.name: parameter for parameter in FER_NODE}
+    table = by_name(FER_NODE)
     for field in fields(settings):
         parameter = table.get(field.name)
         if parameter is None or (field.name in STRUCTURAL and parameter.choices):

@@ -14,11 +14,12 @@ from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.media.video_writer import LONGEST_GAP, VideoWriter
+from fer_ros.parameters import VALENCE_PLOT, defaults
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import FacesCsv
 from fer_ros.results.history import FacesHistory
 
-MIN_LIFE = 0.5
+MIN_LIFE: float = defaults(VALENCE_PLOT)['min_life']
 """Seconds; faces followed for less are in the CSV, but not drawn."""
 WINDOW = 30.0
 """Seconds of the line under an annotated frame."""

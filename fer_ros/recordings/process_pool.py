@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.recordings.processing import Interrupted, Settings, process
+from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, process
 
 REPORTS = 0.2
 """Seconds between two reports of progress."""
@@ -136,15 +137,9 @@ def _work(connection: Connection, folder: Path, settings: Settings) -> None:
     # The terminal sends it to all processes; the one that was started decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # Only here: torch and MediaPipe take seconds, and a mistake in the arguments should be told at once.
-    from fer_ros.msfernet.weights import WeightsError
-    from fer_ros.perception import PipelineError
-    from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
     try:
-        pipeline = FacePipeline(PipelineSettings(
-            model=settings.model, device=settings.device, runtime=settings.runtime,
-            detector=settings.detector, max_faces=settings.max_faces))
-    except (PipelineError, WeightsError, FileNotFoundError, ValueError) as error:
+        pipeline = create_pipeline(settings)
+    except PipelineError as error:
         connection.send(('cannot work', ' '.join(str(error).split())))
         return
     with pipeline:

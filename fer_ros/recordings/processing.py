@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.frame_readers import FrameReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
@@ -16,8 +18,12 @@ from fer_ros.recordings.output_files import MIN_LIFE, OutputFiles
 from fer_ros.recordings.summary import Summary
 from fer_ros.results.faces import FacesFrame
 
+if TYPE_CHECKING:
+    from fer_ros.perception.pipeline import FacePipeline
+
 MOST_RATE = 60.0
 """Frames per second of an annotated video at most."""
+_DEFAULTS = defaults(FER_NODE)
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,29 @@ class Settings:
     """Of the images in a bag."""
     every: int = 1
     """Only every so-manieth frame is read."""
-    max_faces: int = 16
+    max_faces: int = _DEFAULTS['max_faces']
     seconds: float = 0.0
     """Only so much of the beginning is read; 0: all."""
     annotated: bool = False
-    model: str = ''
-    device: str = 'auto'
-    runtime: str = 'auto'
-    detector: str = 'short'
+    model: str = _DEFAULTS['model']
+    device: str = _DEFAULTS['device']
+    runtime: str = _DEFAULTS['runtime']
+    detector: str = _DEFAULTS['detector']
+
+
+def create_pipeline(settings: Settings) -> 'FacePipeline':
+    """The pipeline of a run with `settings`.
+
+    Raises:
+        PipelineError: the model, the device, the runtime or the detector cannot be used as asked.
+    """
+    # Only here: torch and MediaPipe take seconds, and a mistake in the arguments should be told at once.
+    from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
+    try:
+        return FacePipeline(PipelineSettings(model=settings.model, device=settings.device, runtime=settings.runtime,
+                                             detector=settings.detector, max_faces=settings.max_faces))
+    except ValueError as error:  # a value out of its range
+        raise PipelineError(str(error)) from error
 
 
 class Interrupted(Exception):
@@ -55,13 +76,13 @@ def _summary(folder: Path, item: Input) -> dict:
         return {}
 
 
-def process(item: Input, folder: Path, settings: Settings, pipeline,
+def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeline',
             report: Callable[[int, float], bool] = lambda frames, share: False,
             watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None) -> dict:
     """Read the faces of a recording and write `OutputFiles`.
 
     Args:
-        pipeline: a `FacePipeline`; it is reset.
+        pipeline: it is reset.
         report: called after each frame with the frames processed and the share done (0 to 1); true stops.
         watch: called with each frame (uint8 BGR) and what was read in it, before it is written.
 
@@ -95,7 +116,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     return result
 
 
-def _read(item: Input, reader: FrameReader, settings: Settings, pipeline, outputs: OutputFiles,
+def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FacePipeline', outputs: OutputFiles,
           report: Callable[[int, float], bool],
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()

@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--data', required=True, type=Path, help='data set, as fer_ros.msfernet.train reads it')
     parser.add_argument('--split', default='validation')
     parser.add_argument('--count', type=int, default=500, help='pictures, taken evenly over the split (default 500)')
-    parser.add_argument('--detector', choices=DETECTORS, default='short')
+    parser.add_argument('--detector', choices=DETECTORS, default=DETECTORS[0])
     parser.add_argument('--detector-model', default='', help='the detector\'s file, if it needs one')
     parser.add_argument('--model', help='weights file: compare accuracy on original and re-detected faces')
     options = parser.parse_args(arguments)

@@ -225,14 +225,6 @@ def test_settings_out_of_range(pipeline, settings, change, said):
         pipeline.apply(replace(settings, **change))
 
 
-def test_defaults_are_those_of_the_node():
-    from fer_ros.parameters import FER_NODE
-    defaults = PipelineSettings()
-    shared = [parameter for parameter in FER_NODE if hasattr(defaults, parameter.name)]
-    assert len(shared) >= 11
-    assert all(getattr(defaults, parameter.name) == parameter.default for parameter in shared)
-
-
 def test_what_cannot_be_set_up_is_one_kind_of_error(settings, tmp_path):
     with pytest.raises(RecognizerError, match='no weights file at'):
         FacePipeline(replace(settings, model=tmp_path / 'none.safetensors'))

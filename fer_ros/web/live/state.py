@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fer_ros import diagnostic_keys
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.results.faces import FacesFrame
@@ -64,7 +65,7 @@ class LiveState:
         clock: seconds, monotonic.
     """
 
-    def __init__(self, seconds: float = 60.0, faces_topic: str = '/fer/faces', max_recording: int = 64 << 20,
+    def __init__(self, seconds: float, faces_topic: str, max_recording: int,
                  clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
         self.recorder = CsvRecorder(max_recording, clock)
@@ -159,12 +160,12 @@ class LiveState:
     @property
     def image_topic(self) -> str:
         """What `fer` listens to; empty when it did not say."""
-        return self._now_of_health().values.get('image topic', '')
+        return self._now_of_health().values.get(diagnostic_keys.IMAGE_TOPIC, '')
 
     @property
     def image_publishers(self) -> int:
         """How many publish there, as far as `fer` said."""
-        return int(self._now_of_health().values.get('publishers', 0) or 0)
+        return int(self._now_of_health().values.get(diagnostic_keys.PUBLISHERS, 0) or 0)
 
     def update(self, epoch: int = 0, after: int = 0) -> dict:
         """What is new since the frame `after` of the time line `epoch`, ready for JSON.
@@ -198,9 +199,9 @@ class LiveState:
                 **self._connection(now, last_arrival, health),
                 'rate': round(len(arrivals) / min(PERIOD, max(now - self._start, 0.1)), 1),
                 'latency': round(1000 * statistics.median(latencies)) if latencies else None,
-                'dropped': _whole(health.values.get('dropped in the last 3 s')),
-                'device': health.values.get('device', ''),
-                'calibrated': health.values.get('calibrated faces', ''),
+                'dropped': _whole(health.values.get(diagnostic_keys.recent('dropped'))),
+                'device': health.values.get(diagnostic_keys.DEVICE, ''),
+                'calibrated': health.values.get(diagnostic_keys.CALIBRATED_FACES, ''),
             },
             'recording': self.recorder.state(),
         }
@@ -210,14 +211,14 @@ class LiveState:
 
     def _connection(self, now: float, last_arrival: float | None, health: Health) -> dict:
         """``level`` (ok, warn or error), ``text`` and ``detail``."""
-        state = health.values.get('state', 'active')
+        state = health.values.get(diagnostic_keys.STATE, 'active')
         silence = now - (self._start if last_arrival is None else last_arrival)
         if self._publishers == 0:
             return {'level': 'error', 'text': Connection.no_node.format(topic=self._faces_topic), 'detail': ''}
         if state != 'active':
             return {'level': 'error', 'text': Connection.inactive.format(state=state), 'detail': health.message}
         if silence >= NO_IMAGE:
-            topic = health.values.get('image topic', '')
+            topic = health.values.get(diagnostic_keys.IMAGE_TOPIC, '')
             count = self.image_publishers
             template = Connection.silence if not topic else (
                 Connection.no_image_1 if count == 1 else Connection.no_image)

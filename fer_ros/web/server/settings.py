@@ -3,6 +3,10 @@
 import ipaddress
 from dataclasses import dataclass
 
+from fer_ros.parameters import DASHBOARD, defaults
+
+_DEFAULTS = defaults(DASHBOARD)
+
 SHORTEST_TOKEN = 12
 """Characters."""
 
@@ -13,24 +17,24 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class WebSettings:
-    """The fields are parameters of the node `dashboard`, which describes them.
+    """Names, meaning, units and defaults are those of `fer_ros.parameters.DASHBOARD`.
 
     Raises:
         SettingsError: everybody in the network could look.
     """
 
-    host: str = '127.0.0.1'
-    port: int = 8080
-    access_token: str = ''
-    allowed_hosts: str = ''
-    seconds: float = 60.0
-    image_rate: float = 15.0
-    image_width: int = 960
-    image_quality: int = 75
-    record_megabytes: int = 64
-    upload_megabytes: int = 200
-    upload_seconds: float = 600.0
-    upload_count: int = 4
+    host: str = _DEFAULTS['host']
+    port: int = _DEFAULTS['port']
+    access_token: str = _DEFAULTS['access_token']
+    allowed_hosts: str = _DEFAULTS['allowed_hosts']
+    seconds: float = _DEFAULTS['seconds']
+    image_rate: float = _DEFAULTS['image_rate']
+    image_width: int = _DEFAULTS['image_width']
+    image_quality: int = _DEFAULTS['image_quality']
+    record_megabytes: int = _DEFAULTS['record_megabytes']
+    upload_megabytes: int = _DEFAULTS['upload_megabytes']
+    upload_seconds: float = _DEFAULTS['upload_seconds']
+    upload_count: int = _DEFAULTS['upload_count']
 
     def __post_init__(self) -> None:
         if not _is_loopback(self.host) and not self.access_token:

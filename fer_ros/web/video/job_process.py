@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.web.video.confinement import bound_resources, confine
 from fer_ros.web.video.uploads import DEMUXERS, RESERVE
@@ -118,20 +119,15 @@ def _work(order: Order, events: TextIO) -> dict:
         # What cannot be read is told at once. In a thread: confinement is a thread's, and the main one loads libraries.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(_check, folder / order.video, order, libraries).result()
-    # Only here: torch and MediaPipe take seconds.
-    from fer_ros.msfernet.weights import WeightsError
-    from fer_ros.perception import PipelineError
-    from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
-    from fer_ros.recordings.processing import Settings, process
+    from fer_ros.recordings.processing import Settings, create_pipeline, process
     from fer_ros.web.video.playback import PlaybackWriter
 
     results = folder / RESULTS
     results.mkdir()
     settings = Settings(annotated=True)
     try:
-        pipeline = FacePipeline(PipelineSettings(model=settings.model, device=settings.device,
-                                                 detector=settings.detector, max_faces=settings.max_faces))
-    except (PipelineError, WeightsError, FileNotFoundError, ValueError) as error:
+        pipeline = create_pipeline(settings)
+    except PipelineError as error:
         raise Refused('model', problem=' '.join(str(error).split())) from error
     with pipeline:
         _tell(events, begun=True, confined=confine(folder, libraries))

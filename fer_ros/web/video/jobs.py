@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
 from fer_ros.web.video.job_process import NAME, RESULTS, Order, order_line
 from fer_ros.web.video.playback import Playback
@@ -38,21 +39,22 @@ _MESSAGES = 100
 
 @dataclass(frozen=True)
 class Limits:
-    """Of uploads and jobs."""
+    """Of uploads and jobs; `of` derives those that depend on the settings of the page."""
 
-    count: int = 4
+    count: int
     """Jobs, in whatever state, of all owners."""
-    upload: int = 200 << 20
+    upload: int
     """Bytes of a file."""
-    seconds: float = 600.0
+    seconds: float
     """Length of a video."""
-    frames: int = 36_000
+    frames: int
+    """Of a video."""
+    wall_s: float
+    """Seconds that a job may take."""
+    cpu_s: float
+    """Seconds of processor time."""
     pixels: int = 4096 * 2304
     """Of a frame."""
-    wall_s: float = 6000.0
-    """Seconds that a job may take."""
-    cpu_s: float = 6000.0
-    """Seconds of processor time."""
     memory: int = 3 << 30
     """Bytes; 4K video takes 0.7 GB."""
     file_size: int = 2 << 30
@@ -66,6 +68,13 @@ class Limits:
     """Seconds without a page of the owner after which the job is dropped."""
     keep_s: float = 3600.0
     """Seconds that results are kept."""
+
+    @classmethod
+    def of(cls, settings: WebSettings) -> 'Limits':
+        """A job may take ten times as long as the longest video."""
+        working = 10 * settings.upload_seconds + 60
+        return cls(count=settings.upload_count, upload=settings.upload_megabytes << 20, seconds=settings.upload_seconds,
+                   frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working)
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class Jobs:
         OSError: there is no place for a temporary folder.
     """
 
-    def __init__(self, limits: Limits = Limits(), parent: Path | None = None) -> None:
+    def __init__(self, limits: Limits, parent: Path | None = None) -> None:
         self.limits = limits
         self._folder = PrivateFolder(parent)
         self._jobs: dict[str, _Job] = {}

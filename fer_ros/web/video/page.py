@@ -46,7 +46,7 @@ class VideoPage:
     """
 
     def __init__(self, settings: WebSettings, limits: Limits | None = None) -> None:
-        self.limits = limits or limits_of(settings)
+        self.limits = limits or Limits.of(settings)
         self.jobs = Jobs(self.limits)
 
     def build(self) -> None:
@@ -165,13 +165,6 @@ class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': CHART}
         self._props['palette'] = palette()
         self._props['limit'] = limits.upload
         self._props['accept'] = ACCEPT
-
-
-def limits_of(settings: WebSettings) -> Limits:
-    """Reading may take ten times as long as the longest video."""
-    working = 10 * settings.upload_seconds + 60
-    return Limits(count=settings.upload_count, upload=settings.upload_megabytes << 20, seconds=settings.upload_seconds,
-                  frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working)
 
 
 def _owner(request: Request) -> str:

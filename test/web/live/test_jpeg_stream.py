@@ -23,7 +23,7 @@ def source(made: list | None = None, shape=(480, 640, 3)):
 
 @pytest.fixture
 def state():
-    return LiveState()
+    return LiveState(60.0, '/fer/faces', 1 << 20)
 
 
 def test_nothing_is_encoded_while_nobody_looks_and_once_for_all_who_do(state):

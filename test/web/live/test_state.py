@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from dashboard_harness import face
 
+from fer_ros.diagnostic_keys import recent
 from fer_ros.results.faces import FacesFrame
 from fer_ros.web.live.state import NO_IMAGE, WANTED, Health, LiveState
 
@@ -26,7 +27,7 @@ def clock():
 
 @pytest.fixture
 def state(clock):
-    live = LiveState(60.0, clock=clock)
+    live = LiveState(60.0, '/fer/faces', 1 << 26, clock)
     live.publishers(1)
     return live
 
@@ -80,14 +81,14 @@ def test_a_frame_out_of_order_is_left_out(state):
 
 
 def test_memory_is_bounded(clock):
-    live = LiveState(5.0, clock=clock)
+    live = LiveState(5.0, '/fer/faces', 1 << 26, clock)
     for index in range(1000):
         live.frame(frame(index, face('fa', 0.5)), 0.1)
     assert len(points(live.update())['fa']) <= 51
 
 
 def test_faces_and_numbers_of_the_newest_frame(state, clock):
-    state.health(Health(0, 'fine', {'device': 'cpu', 'dropped in the last 3 s': '4', 'state': 'active'}))
+    state.health(Health(0, 'fine', {'device': 'cpu', recent('dropped'): '4', 'state': 'active'}))
     for index in range(20):
         clock.now += 0.1
         state.frame(frame(index, face('fa', 0.9), face('fb', 0.2)), 0.04)
@@ -144,7 +145,7 @@ def test_pictures_are_wanted_as_long_as_someone_asks(state, clock):
 
 
 def test_ros_and_the_page_at_the_same_time():
-    state, ended, failures = LiveState(2.0), threading.Event(), []
+    state, ended, failures = LiveState(2.0, '/fer/faces', 1 << 26), threading.Event(), []
 
     def read() -> None:
         epoch = after = 0

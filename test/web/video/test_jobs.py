@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,12 +15,13 @@ import numpy as np
 import pytest
 from video_files import avi_with_playlist, cut, index_first, playlist, two_faces
 
+from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
 from fer_ros.web.video.confinement import landlock
 from fer_ros.web.video.jobs import ENDED, Jobs, JobsError, Limits
 
 PATIENCE = 120.0
-QUICK = Limits(niceness=0)
+QUICK = replace(Limits.of(WebSettings()), niceness=0)
 NEEDS_LANDLOCK = pytest.mark.skipif(landlock() < 4, reason='the kernel has no Landlock, or an older one')
 
 
@@ -35,7 +37,7 @@ def jobs(tmp_path):
     def make(**limits) -> Jobs:
         folder = tmp_path / 'temporary'
         folder.mkdir(exist_ok=True)
-        made.append(Jobs(Limits(**{'niceness': 0, **limits}), folder))
+        made.append(Jobs(replace(QUICK, **limits), folder))
         return made[-1]
     yield make
     for one in made:
@@ -262,9 +264,10 @@ def test_who_leaves_and_what_is_old_is_forgotten(jobs, tmp_path):
 STARTED = '''
 import sys, time
 from fer_ros.web.video.confinement import landlock
+from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.video.jobs import Jobs, Limits
 from pathlib import Path
-jobs = Jobs(Limits(niceness=0), Path(sys.argv[1]))
+jobs = Jobs(Limits.of(WebSettings()), Path(sys.argv[1]))
 job_id, folder = jobs.begin('a', 'clip')
 jobs.submit(job_id)
 while not (process := next(job.process for job in jobs._jobs.values())):
