@@ -24,10 +24,10 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 .DEFAULT_GOAL := test
 
 demo: $(INSTALLED)
-	@$(RUN) -m fer_ros.demo --video "$(VIDEO)" --seconds "$(SECONDS_TO_RUN)"
+	@$(RUN) -m fer_ros.tools.demo --video "$(VIDEO)" --seconds "$(SECONDS_TO_RUN)"
 
 dashboard: $(INSTALLED)
-	@$(RUN) -m fer_ros.demo --dashboard --video "$(VIDEO)" --port "$(PORT)"
+	@$(RUN) -m fer_ros.tools.demo --dashboard --video "$(VIDEO)" --port "$(PORT)"
 
 test: lint
 	$(RUN) -m pytest -q $(TESTS)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply

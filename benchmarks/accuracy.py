@@ -20,15 +20,15 @@ from tqdm import tqdm
 from benchmarks.machine import machine
 from benchmarks.mini_xception import EMOTIONS as THEIR_EMOTIONS
 from benchmarks.mini_xception import MiniXception
+from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS
-from fer_ros.files import write_file
 from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.evaluate import score
 from fer_ros.msfernet.network import count_parameters
 from fer_ros.msfernet.weights import load_model
+from fer_ros.package_files import shared_file
 from fer_ros.perception.recognition import SHIPPED_MODEL, EmotionRecognizer
-from fer_ros.resources import shared_file
 
 SHOWN = ('accuracy_7', 'accuracy_3', 'macro_f1_7', 'ece_7', 'neutral_as_negative')
 

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet.cli import run
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -26,7 +26,7 @@ NO_CUDA = 'No CUDA device here: nothing was measured on a GPU.'
 
 def portraits_varied(count: int) -> np.ndarray:
     """(count, 48, 48) uint8 crops of the two portraits, varied at random but the same each time."""
-    from fer_ros.clip import PORTRAITS, portraits
+    from fer_ros.media.built_in_clip import PORTRAITS, portraits
     from fer_ros.perception.cropping import Square, crop_faces
     generator = np.random.default_rng(0)
     pictures, crops = portraits(), []
@@ -46,9 +46,9 @@ def measure(faces: np.ndarray, repeats: int) -> dict:
     import torch
 
     from fer_ros.msfernet.weights import load_model
+    from fer_ros.package_files import shared_file
     from fer_ros.perception.recognition import SHIPPED_MODEL
     from fer_ros.perception.torch_runtime import PRECISIONS, TorchRuntime
-    from fer_ros.resources import shared_file
 
     if not torch.cuda.is_available():
         return {'device': None, 'reason': NO_CUDA}

@@ -31,9 +31,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.machine import described, machine
-from fer_ros.demo import environment
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet.model_card import fill
+from fer_ros.tools.demo import environment
 
 VIEWERS = (0, 1, 4)
 PERIOD = 0.2

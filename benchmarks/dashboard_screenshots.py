@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 
 from benchmarks.dashboard import Chain
-from fer_ros.demo import environment
+from fer_ros.tools.demo import environment
 from fer_ros.web.texts import Video
 
 IMAGES = Path(__file__).resolve().parents[1] / 'docs' / 'images'

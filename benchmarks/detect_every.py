@@ -17,8 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from fer_ros.clip import BuiltInClip
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
+from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.msfernet.cli import run
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 
@@ -45,7 +45,7 @@ def compare(rate: float) -> list[dict]:
             image, each = clip[i], []
             for every, pipeline in pipelines.items():
                 start = time.perf_counter()
-                faces = pipeline.process(image, i / rate)
+                faces = pipeline.process(image, i / rate).faces
                 row = found[every]
                 row['times'].append(time.perf_counter() - start)
                 row['ids'] += [face.face_id for face in faces]

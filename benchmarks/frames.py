@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from fer_ros.clip import Placement, Stage
+from fer_ros.media.built_in_clip import Placement, Stage
 
 GRIDS = {1: (1, 1), 2: (2, 1), 4: (2, 2), 8: (4, 2)}
 """Columns and rows by number of faces."""

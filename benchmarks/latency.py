@@ -26,10 +26,10 @@ from tqdm import tqdm
 
 from benchmarks.frames import GRIDS, frames
 from benchmarks.machine import machine
-from fer_ros.demo import DemoError, Processes, environment
-from fer_ros.faces import decode
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet.cli import run as run_command
+from fer_ros.results.faces import decode
+from fer_ros.tools.demo import DemoError, Processes, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
@@ -109,7 +109,7 @@ def bare(width: int, height: int, faces: int, rate: float, seconds: float, optio
             begin = time.perf_counter()
             if time.monotonic() - start < WARM_UP:
                 first, cpu = number + 1, time.process_time()
-            found.append(len(pipeline.process(pictures[number % len(pictures)], time.monotonic())))
+            found.append(len(pipeline.process(pictures[number % len(pictures)], time.monotonic()).faces))
             times.append(time.perf_counter() - begin)
             if time.monotonic() - start > WARM_UP + seconds:
                 break

@@ -14,8 +14,8 @@ os.environ['OPENCV_FFMPEG_LOGLEVEL'] = '-8'
 
 import cv2
 
-from fer_ros.clip import BuiltInClip
-from fer_ros.web.playback import QUALITY
+from fer_ros.media.built_in_clip import BuiltInClip
+from fer_ros.web.video.playback import QUALITY
 
 FRAMES = 60
 VIDEOS = {'VP8': ('VP80', 'webm'), 'VP9': ('VP90', 'webm'), 'MPEG-4': ('mp4v', 'mp4')}

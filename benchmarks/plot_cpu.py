@@ -24,7 +24,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from tqdm import tqdm
 
-from fer_ros.faces import FaceEmotion, FacesFrame, encode
+from fer_ros.results.faces import FaceEmotion, FacesFrame, encode
 
 ROOT = Path(__file__).resolve().parents[1]
 RATE = 30.0

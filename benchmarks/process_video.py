@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from fer_ros.clip import BuiltInClip
+from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import find_inputs
 from fer_ros.recordings.processing import Settings, process

@@ -25,10 +25,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.machine import described, machine
-from fer_ros.demo import environment
-from fer_ros.files import completed, write_file
+from fer_ros.atomic_files import completed, write_file
 from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.model_card import fill
+from fer_ros.tools.demo import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / 'docs' / 'benchmarks.md'

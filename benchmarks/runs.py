@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.model_card import fill, setting
 from fer_ros.msfernet.network import MSFERNet

@@ -21,10 +21,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.machine import described, machine
-from fer_ros.demo import DemoError, Processes, environment
-from fer_ros.faces import decode
-from fer_ros.files import completed, write_file
+from fer_ros.atomic_files import completed, write_file
 from fer_ros.msfernet.model_card import fill
+from fer_ros.results.faces import decode
+from fer_ros.tools.demo import DemoError, Processes, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE = ROOT / 'docs' / 'images' / 'soak.png'
@@ -52,7 +52,7 @@ class Listener:
         from sensor_msgs.msg import Image
         from std_msgs.msg import Float32, String
 
-        from fer_ros.nodes import detections, qos
+        from fer_ros.nodes import detections_output, qos
 
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is to end the sampling only
         self.node = rclpy.create_node('soak')
@@ -66,8 +66,8 @@ class Listener:
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.result())
         others = [(String, 'fer/emotion'), (Float32, 'fer/valence'), (Image, 'fer/annotated'),
                   (Image, 'valence_plot/plot')]
-        if detections.available():
-            others.append((detections.Detection2DArray, 'fer/detections'))
+        if detections_output.available():
+            others.append((detections_output.Detection2DArray, 'fer/detections'))
         for kind, topic in others:
             self.node.create_subscription(kind, topic, lambda _: None, qos.result(), raw=True)
 

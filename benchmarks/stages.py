@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from benchmarks.frames import frames
 from benchmarks.machine import machine
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.msfernet.cli import run
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
@@ -44,9 +44,9 @@ def stages(repeats: int, threads: int, progress: tqdm) -> list[dict]:
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header, String
 
-    from fer_ros.faces import FacesFrame, encode
     from fer_ros.nodes.image_conversion import to_bgr, to_message
     from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
+    from fer_ros.results.faces import FacesFrame, encode
 
     rows = []
     with FacePipeline(PipelineSettings(threads=threads)) as pipeline:
@@ -61,14 +61,14 @@ def stages(repeats: int, threads: int, progress: tqdm) -> list[dict]:
                     start = time.perf_counter()
                     image = to_bgr(deserialize_message(messages[i % len(messages)], Image))
                     decoded = time.perf_counter()
-                    faces = pipeline.process(image, i / 30)
+                    result = pipeline.process(image, i / 30)
                     processed = time.perf_counter()
-                    frame = FacesFrame(i, 'camera', width, height, tuple(faces), pipeline.primary)
+                    frame = FacesFrame(i, 'camera', width, height, result.faces, result.primary)
                     serialize_message(String(data=encode(frame)))
                     end = time.perf_counter()
                     if i >= WARM_UP:
-                        found.append(len(faces))
-                        for name, value in {'decode': decoded - start, **pipeline.timings,
+                        found.append(len(result.faces))
+                        for name, value in {'decode': decoded - start, **result.timings,
                                             'convert': end - processed, 'all': end - start}.items():
                             times[name].append(value)
                 rows.append({'width': width, 'height': height, 'faces': count, 'faces_found': float(np.median(found)),
@@ -84,9 +84,9 @@ def _ways(threads: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     from fer_ros.msfernet.export import onnx_bytes
     from fer_ros.msfernet.preprocessing import network_input
     from fer_ros.msfernet.weights import load_model
+    from fer_ros.package_files import shared_file
     from fer_ros.perception.onnx_runtime import missing
     from fer_ros.perception.recognition import SHIPPED_MODEL, EmotionRecognizer
-    from fer_ros.resources import shared_file
 
     path = shared_file(SHIPPED_MODEL)
     model = load_model(path)
@@ -153,8 +153,8 @@ def floor() -> dict[str, float]:
 
     from fer_ros.msfernet.network import count_macs
     from fer_ros.msfernet.weights import load_model
+    from fer_ros.package_files import shared_file
     from fer_ros.perception.recognition import SHIPPED_MODEL
-    from fer_ros.resources import shared_file
 
     side, threads = 1024, torch.get_num_threads()
     torch.set_num_threads(1)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,16 @@ class Parameter:
     """Fixed when the node is created; all others may be changed later, structural ones while it is unconfigured."""
     at_configure: bool = False
     """Takes effect at the next configure transition: may be set, with a reason logged, only while not active."""
+
+
+def by_name(table: Sequence[Parameter]) -> dict[str, Parameter]:
+    """The parameters of `table` by their names."""
+    return {parameter.name: parameter for parameter in table}
+
+
+def defaults(table: Sequence[Parameter]) -> dict[str, Any]:
+    """The default of every parameter of `table` by its name."""
+    return {parameter.name: parameter.default for parameter in table}
 
 
 def problem(parameter: Parameter, value: bool | int | float | str) -> str | None:

@@ -4,6 +4,10 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
+from fer_ros.package_files import shared_file
+
 # Domains up to 101 keep clear of the ports that Linux gives to programs.
 os.environ['ROS_DOMAIN_ID'] = str(20 + os.getpid() % 80)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
@@ -13,3 +17,12 @@ os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = os.environ['FASTRTPS_DEFAULT_PROFI
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Shared machines: the tests check results, not speed.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+
+@pytest.fixture(scope='session')
+def shipped_model():
+    """Path of the weights that come with the package."""
+    try:
+        return shared_file('models/msfernet.safetensors')
+    except FileNotFoundError as error:
+        pytest.skip(f'needs the weights that come with the package: {error}')

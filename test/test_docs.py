@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_ros.faces import SCHEMA_VERSION, decode, encode
-from fer_ros.image_decoding import ENCODINGS
+from fer_ros.media.image_decoding import ENCODINGS
+from fer_ros.results.faces import SCHEMA_VERSION, decode, encode
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), *sorted((ROOT / 'models').glob('*.md'))]

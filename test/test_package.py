@@ -68,7 +68,7 @@ def test_installed_programs_run_from_the_install_folder(workspace, program, argu
 
 
 def test_installed_programs_find_the_installed_files(workspace):
-    command = ('. install/setup.sh && cd / && python3 -c "from fer_ros.resources import shared_file as f; '
+    command = ('. install/setup.sh && cd / && python3 -c "from fer_ros.package_files import shared_file as f; '
                "print(f('models/msfernet.safetensors'), f('config/fastdds.xml'))\"")
     assert run(workspace, 'sh', '-c', command).count(str(workspace / 'install' / 'fer_ros' / 'share')) == 2
 

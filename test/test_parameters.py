@@ -4,7 +4,11 @@ from pathlib import Path
 import pytest
 import yaml as pyyaml
 
-from fer_ros.parameters import NODES, Parameter, limits, markdown, problem, when, yaml
+from fer_ros.nodes.diagnostics import Thresholds
+from fer_ros.parameters import DASHBOARD, FER_NODE, NODES, Parameter, by_name, limits, markdown, problem, when, yaml
+from fer_ros.perception.settings import PipelineSettings
+from fer_ros.recordings.processing import Settings
+from fer_ros.web.server.settings import WebSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERY = [pytest.param(parameter, id=f'{node}.{parameter.name}') for node, table in NODES.items() for parameter in table]
@@ -44,6 +48,22 @@ def test_when_a_parameter_can_be_set():
     parameter = Parameter('x', 1.0, 'Text.')
     assert [when(dataclasses.replace(parameter, **change)) for change in
             ({}, {'at_configure': True}, {'read_only': True})] == ['any', 'configure', 'start']
+
+
+@pytest.mark.parametrize(('settings', 'table', 'others'), [
+    (PipelineSettings, FER_NODE, {'deterministic_ids'}), (Thresholds, FER_NODE, set()),
+    (WebSettings, DASHBOARD, set())])
+def test_defaults_are_those_of_the_node(settings, table, others):
+    defaults, known = settings(), by_name(table)
+    names = {field.name for field in dataclasses.fields(settings)} - others
+    assert names <= known.keys()
+    assert {name: getattr(defaults, name) for name in names} == {name: known[name].default for name in names}
+
+
+def test_a_run_over_recordings_has_the_defaults_of_the_node():
+    defaults, known = Settings(), by_name(FER_NODE)
+    for name in ('model', 'device', 'runtime', 'detector', 'max_faces'):
+        assert getattr(defaults, name) == known[name].default
 
 
 def test_parameter_file_is_that_of_the_code():

@@ -5,7 +5,7 @@ import numpy as np
 
 from fer_ros.drawing.colours import NEGATIVE, POSITIVE, Colour, FaceColours
 from fer_ros.drawing.text import fit, put_text, text_size
-from fer_ros.faces import FaceEmotion, FacesFrame
+from fer_ros.results.faces import FaceEmotion, FacesFrame
 
 _WHITE: Colour = (255, 255, 255)
 _DARK: Colour = (40, 40, 40)

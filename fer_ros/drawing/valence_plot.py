@@ -12,7 +12,8 @@ import numpy as np
 from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, FaceColours
 from fer_ros.drawing.text import put_text, text_size
 from fer_ros.emotions import EMOTIONS
-from fer_ros.history import FaceSeries, FacesHistory, breaks
+from fer_ros.parameters import VALENCE_PLOT, defaults
+from fer_ros.results.history import FaceSeries, FacesHistory, breaks
 
 NEUTRAL_BAND = 1 / 3
 """Between plus and minus this the picture says neutral: a help for the eye, not the classifier's decision."""
@@ -20,6 +21,7 @@ NEUTRAL_BAND = 1 / 3
 SILENCE = 0.5
 """Seconds without a frame that break a line; at low frame rates four times the usual interval does."""
 
+_DEFAULTS = defaults(VALENCE_PLOT)
 _TOP = 1.06  # valence at the upper edge, a little above 1 so that a line at 1 is seen whole
 _INK: Colour = (60, 60, 60)
 _FAINT: Colour = (150, 150, 150)
@@ -55,15 +57,15 @@ class ValencePlot:
 
     Args:
         width, height: of the picture in pixels, at least 240 × 120.
-        min_life: seconds.
+        min_life: seconds. This and the size are by default those of the node `valence_plot`.
         colours: shared with other pictures of the same faces.
 
     Raises:
         ValueError: the picture would be too small to read.
     """
 
-    def __init__(self, width: int = 960, height: int = 400, *, min_life: float = 0.5,
-                 colours: FaceColours | None = None) -> None:
+    def __init__(self, width: int = _DEFAULTS['width'], height: int = _DEFAULTS['height'], *,
+                 min_life: float = _DEFAULTS['min_life'], colours: FaceColours | None = None) -> None:
         if width < 240 or height < 120:
             raise ValueError(f'a valence plot of {width}×{height} pixels is too small to read: use at least 240×120')
         self.min_life = min_life

@@ -117,8 +117,8 @@ def _load_split_folders(root: Path, split: str, progress: bool) -> FaceSet:
 
 def _load_classes_without_split(root: Path, split: str, progress: bool) -> FaceSet:
     pictures = _labelled_pictures(root)
-    subject_of = {path: m.group(1).upper() for path, _ in pictures if (m := _SUBJECT.match(path.name))}
-    subjects = sorted(set(subject_of.values()))
+    subjects_of = {path: subject for path, _ in pictures if (subject := subject_of(path.name))}
+    subjects = sorted(set(subjects_of.values()))
     skipped = []
     if split != 'all':
         fold = re.fullmatch(rf'fold([0-{FOLDS - 1}])-(train|validation)', split)
@@ -129,10 +129,16 @@ def _load_classes_without_split(root: Path, split: str, progress: bool) -> FaceS
         held_out = set(subjects[int(fold.group(1))::FOLDS])
         validation = fold.group(2) == 'validation'
         skipped = [f'{path.relative_to(root)}: no subject in its name'
-                   for path, _ in pictures if path not in subject_of]
+                   for path, _ in pictures if path not in subjects_of]
         pictures = [(path, emotion) for path, emotion in pictures
-                    if path in subject_of and (subject_of[path] in held_out) == validation]
+                    if path in subjects_of and (subjects_of[path] in held_out) == validation]
     return _read_pictures(root, pictures, progress, skipped)
+
+
+def subject_of(name: str) -> str | None:
+    """The person on a picture of CK+48, for example S010, by the picture's name or path; None where it says none."""
+    match = _SUBJECT.match(Path(name).name)
+    return match.group(1).upper() if match else None
 
 
 def _class_folders(folder: Path) -> list[tuple[Path, str]]:

@@ -22,8 +22,8 @@ import torch
 from scipy.special import softmax
 from tqdm import tqdm
 
+from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS, GROUPS
-from fer_ros.files import write_file
 from fer_ros.msfernet import data, evaluation_figures
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply

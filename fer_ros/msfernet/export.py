@@ -24,8 +24,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS
-from fer_ros.files import write_file
 from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.network import INPUT_SIZE, Output
 from fer_ros.msfernet.preprocessing import standardised

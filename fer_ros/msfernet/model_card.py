@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS, GROUPS
-from fer_ros.files import write_file
 from fer_ros.msfernet.cli import Parser, run
 from fer_ros.msfernet.evaluate import table
 

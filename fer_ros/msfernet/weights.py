@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS
-from fer_ros.files import write_file
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
 
 FORMAT = 'fer_ros/msfernet/2'

@@ -23,16 +23,16 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from fer_ros.faces import decode
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_bgr
-from fer_ros.nodes.parameters import declare
-from fer_ros.nodes.running import SIGNALS, WAKE_UP, Stop, fail
+from fer_ros.nodes.node_parameters import declare, filled
+from fer_ros.nodes.program import SIGNALS, WAKE_UP, Stop, fail
+from fer_ros.nodes.shared_memory import remove_orphans
 from fer_ros.parameters import DASHBOARD
-from fer_ros.shared_memory import remove_orphans
-from fer_ros.web.live import Health, LiveState
-from fer_ros.web.settings import SettingsError, WebSettings
-from fer_ros.web.webcam import Webcam
+from fer_ros.results.faces import decode
+from fer_ros.web.live.state import Health, LiveState
+from fer_ros.web.live.webcam import Webcam
+from fer_ros.web.server.settings import SettingsError, WebSettings
 
 TOKEN_VARIABLE = 'FER_ROS_ACCESS_TOKEN'
 """Environment variable that is used where the parameter access_token is empty: parameters can be read over ROS."""
@@ -45,7 +45,7 @@ LOG_PERIOD = 5.0
 
 
 class DashboardNode(Node):
-    """See the module; it is what `fer_ros.web.live_page.LiveSource` describes.
+    """See the module; it is what `fer_ros.web.live.page.LiveSource` describes.
 
     Raises:
         Stop, SettingsError: a parameter does not fit.
@@ -55,8 +55,7 @@ class DashboardNode(Node):
         super().__init__('dashboard', **kwargs)
         values = declare(self, DASHBOARD)
         values.access_token = values.access_token or os.environ.get(TOKEN_VARIABLE, '')
-        self.settings = WebSettings(**{field.name: getattr(values, field.name)
-                                       for field in dataclasses.fields(WebSettings)})
+        self.settings = filled(WebSettings, values)
         faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                          qos_overriding_options=qos.overridable())
         self._faces_topic = faces.topic_name
@@ -155,7 +154,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _serve(node: DashboardNode) -> int:
     try:
-        from fer_ros.web.app import Server
+        from fer_ros.web.server.app import Server
     except ModuleNotFoundError as error:
         raise Stop(f'{error.name} is not installed: pip install nicegui') from error
     try:

@@ -17,16 +17,20 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSCompatibility, qos_check_compatible
 from rclpy.subscription import Subscription
 
+from fer_ros import diagnostic_keys
+from fer_ros.diagnostic_keys import RATE_PERIOD
 from fer_ros.nodes import qos
-from fer_ros.nodes.running import namesakes
-from fer_ros.resources import shared_file
+from fer_ros.nodes.program import namesakes
+from fer_ros.package_files import shared_file
+from fer_ros.parameters import FER_NODE, defaults
 
 PERIOD = 1.0
 """Seconds between two messages, and over which latencies and stage times are taken."""
-RATE_PERIOD = 3.0
-"""Seconds over which frames are counted; in one second a slow camera may send nothing at all."""
 FOREIGN_CLOCK = 60.0
 """Seconds of latency beyond which the stamps are of another clock rather than old."""
+
+
+_DEFAULTS = defaults(FER_NODE)
 
 
 class Level(IntEnum):
@@ -39,18 +43,20 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When to warn and when to report an error; the fields are parameters of the node. 0 switches one off."""
+    """When to warn and when to report an error; names and defaults are those of the node's parameters. 0 switches one
+    off.
+    """
 
-    warn_image_age: float = 2.0
-    error_image_age: float = 10.0
+    warn_image_age: float = _DEFAULTS['warn_image_age']
+    error_image_age: float = _DEFAULTS['error_image_age']
     """Seconds without an image."""
-    warn_rate: float = 5.0
-    error_rate: float = 1.0
+    warn_rate: float = _DEFAULTS['warn_rate']
+    error_rate: float = _DEFAULTS['error_rate']
     """Processed frames per second."""
-    warn_latency: float = 0.3
-    error_latency: float = 1.0
+    warn_latency: float = _DEFAULTS['warn_latency']
+    error_latency: float = _DEFAULTS['error_latency']
     """Median seconds from image stamp to publishing."""
-    warn_drops: float = 0.8
+    warn_drops: float = _DEFAULTS['warn_drops']
     """Part of the frames for which there was no time."""
 
 
@@ -164,12 +170,12 @@ class Monitor:
             'latency maximum [s]': f'{max(latencies):.3f}' if latencies else '',
             'image age [s]': f'{age:.2f}' if self._last_image is not None else '',
             'faces': str(last_second[-1][2]) if last_second else '',
-            'image topic': topic.name,
-            'publishers': str(topic.publishers),
+            diagnostic_keys.IMAGE_TOPIC: topic.name,
+            diagnostic_keys.PUBLISHERS: str(topic.publishers),
         }
-        values |= {f'{kind} in the last {RATE_PERIOD:g} s': str(len(recent[kind]))
+        values |= {diagnostic_keys.recent(kind): str(len(recent[kind]))
                    for kind in ('dropped', 'skipped', 'bad')}
-        values |= {f'{kind} since activation': str(count) for kind, count in totals.items()}
+        values |= {diagnostic_keys.total(kind): str(count) for kind, count in totals.items()}
         stages = [stages for _, stages, _ in last_second]
         values |= {f'{name} [ms]': f'{1000 * statistics.fmean(s.get(name, 0.0) for s in stages):.1f}'
                    for name in (stages[-1] if stages else ())}

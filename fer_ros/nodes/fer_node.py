@@ -8,28 +8,32 @@ import functools
 import sys
 import time
 import traceback
+from typing import Any
 
-import numpy as np
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CompressedImage, Image
 
-from fer_ros.faces import FacesFrame
-from fer_ros.nodes import detections, qos, ros4hri
-from fer_ros.nodes.calibration import CalibrationServices
+from fer_ros.diagnostic_keys import CALIBRATED_FACES, DEVICE, STATE
 from fer_ros.nodes.diagnostics import Diagnostics, Level, Monitor, Report, Thresholds, image_topic
-from fer_ros.nodes.humans_input import Crops, HumansInput
-from fer_ros.nodes.image_conversion import ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.nodes.frame_input import FrameInput
+from fer_ros.nodes.humans_input import HumansInput
+from fer_ros.nodes.image_conversion import ConversionError
+from fer_ros.nodes.image_input import ImageInput
+from fer_ros.nodes.latest_worker import LatestWorker, RateLimit
 from fer_ros.nodes.lifecycle import refuse_untimely_transitions
 from fer_ros.nodes.memory import give_memory_back
-from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput, Result
-from fer_ros.nodes.parameters import declare, watch
-from fer_ros.nodes.running import Stop, run
-from fer_ros.nodes.worker import LatestWorker, RateLimit
+from fer_ros.nodes.neutral_baseline_services import NeutralBaselineServices
+from fer_ros.nodes.node_parameters import declare, filled, watch
+from fer_ros.nodes.output_selection import create_outputs
+from fer_ros.nodes.outputs import Output, ProcessedFrame
+from fer_ros.nodes.program import Stop, run
 from fer_ros.parameters import FER_NODE
+from fer_ros.perception import PipelineError
+from fer_ros.perception.settings import PipelineSettings
+from fer_ros.results.faces import FacesFrame
 
-SILENCE = 2.0
-"""Seconds without a frame after which no face is said to be there, at the least."""
+INPUTS: dict[str, type[FrameInput]] = {'image': ImageInput, 'humans': HumansInput}
+"""By the values of the parameter input."""
 LOG_PERIOD = 5.0
 """Seconds between two log lines about the same thing."""
 
@@ -63,31 +67,23 @@ class FerNode(LifecycleNode):
         self.monitor = Monitor()
         self._pipeline = None
         self._new_settings = None
+        self._input: FrameInput | None = None
         self._outputs: list[Output] = []
-        self._annotated: AnnotatedOutput | None = None
-        self._humans_output: ros4hri.HumansOutput | None = None
-        self._humans_input: HumansInput | None = None
         self._worker: LatestWorker | None = None
-        self._subscription = None
         self._limit = RateLimit()
         self._told_of_zero_stamp = False
         self.parameters = declare(self, FER_NODE)
         watch(self, FER_NODE, self.parameters, self._parameters_changed, lambda: self._worker is not None)
-        self._calibration = CalibrationServices(self)
+        self._baseline_services = NeutralBaselineServices(self)
         self._diagnostics = Diagnostics(self, self._report)
 
     # Transitions
 
     @_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        # torch and MediaPipe take seconds and memory; a node that only waits to be configured needs neither.
-        from fer_ros.perception import PipelineError
-        from fer_ros.perception.crop_pipeline import CropPipeline
-        from fer_ros.perception.pipeline import FacePipeline
         try:
-            if self._reads_humans and not ros4hri.available():
-                raise PipelineError(f'input is humans, but {ros4hri.INSTALL}')
-            self._pipeline = (CropPipeline if self._reads_humans else FacePipeline)(self._settings())
+            self._input = INPUTS[self.parameters.input](self, self.parameters)
+            self._pipeline = self._input.create_pipeline(self._settings())
         except PipelineError as error:
             self.failure = str(error)
             if not self.starting:
@@ -96,26 +92,17 @@ class FerNode(LifecycleNode):
         self.failure = ''
         recognizer = self._pipeline.recognizer
         self.get_logger().info(f'{recognizer.model_name} runs in {recognizer.runtime} on {recognizer.device}')
-        self._create_outputs()
+        self._outputs = create_outputs(self, self.parameters, self._input.gives_images)
         return super().on_configure(state)
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.monitor.restart()
         self._limit = RateLimit(self.parameters.max_rate)
-        self._calibration.activate(self._pipeline.reader.calibration)
+        self._baseline_services.activate(self._pipeline.classifier.baselines)
         self._worker = LatestWorker(self._process)
-        if self._reads_humans:
-            self._humans_input = HumansInput(self, self.parameters.humans_namespace, self.parameters.humans_picture,
-                                             self._on_frame, self.parameters.humans_grace)
-            self._subscription = self._humans_input.subscription
-        else:
-            compressed = self.parameters.image_transport == 'compressed'
-            topic = self.resolve_topic_name('image') + ('/compressed' if compressed else '')
-            self._subscription = self.create_subscription(
-                CompressedImage if compressed else Image, topic, self._on_frame, qos.latest_image(),
-                qos_overriding_options=qos.overridable())
-        self.get_logger().info(f'listening to {self._subscription.topic_name}')
+        self._input.open(self._on_frame)
+        self.get_logger().info(f'listening to {self._topic}')
         return super().on_activate(state)
 
     @_transition
@@ -144,42 +131,21 @@ class FerNode(LifecycleNode):
         """End the worker and let go of the models; for the end of the program."""
         self._release()
 
-    def _create_outputs(self) -> None:
-        values = self.parameters
-        self._outputs = [PrimaryOutput(self), FacesOutput(self)]
-        if self._reads_humans:
-            self._outputs.append(ros4hri.ExpressionOutput(self, values.humans_namespace, values.humans_grace))
-            return
-        self._annotated = AnnotatedOutput(self, values.annotated)
-        self._outputs.append(self._annotated)
-        if detections.available():
-            self._outputs.append(detections.DetectionsOutput(self))
-        if values.ros4hri and ros4hri.available():
-            self._humans_output = ros4hri.HumansOutput(self, values.humans_namespace, values.humans_grace,
-                                                       max(values.track_timeout, SILENCE))
-            self._outputs.append(self._humans_output)
-        elif values.ros4hri:
-            self.get_logger().warning(f'ros4hri is true, but {ros4hri.INSTALL}; everything else works')
-
     def _stop(self) -> None:
-        if self._humans_input is not None:
-            self._humans_input.close()
-            self._humans_input = None
-        elif self._subscription is not None:
-            self.destroy_subscription(self._subscription)
-        self._subscription = None
+        if self._input is not None:
+            self._input.close()
         if self._worker is not None:
-            self._calibration.deactivate()
+            self._baseline_services.deactivate()
             self._worker.stop()
             self._worker = None
-            if self._humans_output is not None:
-                self._humans_output.clear()
+            for output in self._outputs:
+                output.stop()
 
     def _release(self) -> None:
         self._stop()
         for output in self._outputs:
             output.close()
-        self._outputs, self._annotated, self._humans_output = [], None, None
+        self._input, self._outputs = None, []
         if self._pipeline is not None:
             self._pipeline.close()
             self._pipeline = None
@@ -187,21 +153,17 @@ class FerNode(LifecycleNode):
 
     # Parameters
 
-    def _settings(self):
-        from fer_ros.perception.pipeline import PipelineSettings
-        names = {field.name for field in dataclasses.fields(PipelineSettings)}
-        return PipelineSettings(**{name: value for name, value in vars(self.parameters).items() if name in names})
+    def _settings(self) -> PipelineSettings:
+        return filled(PipelineSettings, self.parameters)
 
     def _parameters_changed(self) -> None:
         self._limit.rate = self.parameters.max_rate
         if self._pipeline is not None:
-            if self._annotated is not None:
-                self._annotated.enabled = self.parameters.annotated
             self._new_settings = self._settings()  # the worker applies them between two frames
 
     # Frames
 
-    def _on_frame(self, message: Image | CompressedImage | Crops) -> None:
+    def _on_frame(self, message) -> None:
         self.monitor.received()
         if not self._limit.take(time.monotonic()):
             self.monitor.skipped()
@@ -211,7 +173,7 @@ class FerNode(LifecycleNode):
                 f'no time for {self.monitor.total("dropped")} of {self.monitor.total("received")} frames: only the '
                 'newest is taken', throttle_duration_sec=LOG_PERIOD)
 
-    def _process(self, item: tuple[Image | CompressedImage | Crops, int]) -> None:
+    def _process(self, item: tuple[Any, int]) -> None:
         """In the worker's thread: one message and the time of its arrival in nanoseconds."""
         try:
             self._process_message(*item)
@@ -223,7 +185,7 @@ class FerNode(LifecycleNode):
         except Exception as error:
             self._log_failure(error)
 
-    def _process_message(self, message: Image | CompressedImage | Crops, received_ns: int) -> None:
+    def _process_message(self, message, received_ns: int) -> None:
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if stamp_ns == 0 and not self._told_of_zero_stamp:
@@ -233,54 +195,38 @@ class FerNode(LifecycleNode):
         if self._new_settings is not None:
             settings, self._new_settings = self._new_settings, None
             self._pipeline.apply(settings)
-        image, scores, size = None, {}, (1, 1)
-        if self._reads_humans:
-            faces = self._pipeline.process(self._pictures(message), message.boxes, message.followed, seconds)
-        else:
-            image = compressed_to_bgr(message) if isinstance(message, CompressedImage) else to_bgr(message)
-            faces = self._pipeline.process(image, seconds)
-            scores, size = self._pipeline.scores, image.shape[1::-1]
-        frame = FacesFrame(stamp_ns, message.header.frame_id, *size, tuple(faces), self._pipeline.primary)
-        result = Result(message.header, image, frame, frozenset(self._pipeline.living_ids), scores)
+        frame = self._input.classify(self._pipeline, message, seconds)
+        for error in frame.bad_pictures:
+            self._log_bad(error)
+        result = frame.result
+        faces = FacesFrame(stamp_ns, message.header.frame_id, frame.width, frame.height, result.faces, result.primary)
         for output in self._outputs:
-            output.publish(result)
-        self._calibration.frame(self._pipeline.primary, seconds)
+            output.publish(ProcessedFrame(message.header, frame.image, faces, result))
+        self._baseline_services.frame(result.primary, seconds)
         latency = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
-        self.monitor.processed(latency, self._pipeline.timings, len(faces))
-
-    def _pictures(self, crops: Crops) -> dict[str, np.ndarray]:
-        pictures = {}
-        for face_id, message in crops.pictures.items():
-            try:
-                pictures[face_id] = to_bgr(message)
-            except ConversionError as error:  # the other faces can be read nevertheless
-                self._log_bad(error)
-        return pictures
-
-    @property
-    def _reads_humans(self) -> bool:
-        return self.parameters.input == 'humans'
+        self.monitor.processed(latency, result.timings, len(result.faces))
 
     # Health
 
     def _report(self) -> Report:
-        subscription, pipeline = self._subscription, self._pipeline
+        subscription = self._input.subscription if self._input is not None else None
+        pipeline = self._pipeline
         if subscription is None:
             if self.failure:
-                return Report(Level.ERROR, f'not configured: {self.failure}', {'state': 'unconfigured'})
+                return Report(Level.ERROR, f'not configured: {self.failure}', {STATE: 'unconfigured'})
             state = 'unconfigured' if pipeline is None else 'inactive'
-            return Report(Level.OK, state, {'state': state})
-        thresholds = Thresholds(**{field.name: getattr(self.parameters, field.name)
-                                   for field in dataclasses.fields(Thresholds)})
+            return Report(Level.OK, state, {STATE: state})
+        thresholds = filled(Thresholds, self.parameters)
         report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate)
         return dataclasses.replace(report, values={
-            'state': 'active', 'device': pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
+            STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
             'model': pipeline.recognizer.model_name,
-            'calibrated faces': ' '.join(pipeline.reader.calibration.calibrated), **report.values})
+            CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), **report.values})
 
     @property
     def _topic(self) -> str:
-        return self._subscription.topic_name if self._subscription is not None else 'image'
+        subscription = self._input.subscription if self._input is not None else None
+        return subscription.topic_name if subscription is not None else 'image'
 
     def _log_bad(self, error: ConversionError) -> None:
         self.monitor.bad(str(error))

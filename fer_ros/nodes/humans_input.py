@@ -4,17 +4,23 @@ import functools
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Generic, TypeVar
 
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fer_ros.nodes import qos
+from fer_ros.nodes.frame_input import ClassifiedFrame
+from fer_ros.nodes.humans_output import INSTALL, IdsList, NormalizedRegionOfInterest2D, available
+from fer_ros.nodes.image_conversion import ConversionError, to_bgr
 from fer_ros.nodes.per_face import PerFace
-from fer_ros.nodes.ros4hri import IdsList, NormalizedRegionOfInterest2D
+from fer_ros.perception import PipelineError
+from fer_ros.perception.settings import PipelineSettings
 
 Picture = TypeVar('Picture')
 
@@ -89,37 +95,74 @@ class Crops:
     """Ids of all faces that are followed."""
 
 
-class HumansInput:
-    """Subscribes to ``tracked`` and to the pictures and regions of each face in it.
-
-    A face's subscriptions are made when its id first appears and destroyed `grace` seconds after it has gone.
+def classify_crops(pipeline, crops: Crops, stamp: float) -> ClassifiedFrame:
+    """Take the pictures of faces through a `CropPipeline`; one that cannot be decoded does not keep the others.
 
     Args:
-        namespace: topics are below <namespace>/faces.
-        picture: 'cropped' or 'aligned'.
-        handle: called in the executor's thread with the faces of each image.
-        grace: seconds.
+        stamp: seconds.
+    """
+    pictures, bad = {}, []
+    for face_id, message in crops.pictures.items():
+        try:
+            pictures[face_id] = to_bgr(message)
+        except ConversionError as error:
+            bad.append(error)
+    return ClassifiedFrame(pipeline.process(pictures, crops.boxes, crops.followed, stamp), bad_pictures=tuple(bad))
+
+
+class HumansInput:
+    """A `FrameInput` of faces that are cut out: ``tracked``, and the pictures and regions of each face in it.
+
+    A face's subscriptions are made when its id first appears and destroyed some time after it has gone.
+
+    Args:
+        parameters: humans_namespace, humans_picture and humans_grace are used.
+
+    Raises:
+        PipelineError: hri_msgs is not installed.
     """
 
-    def __init__(self, node: LifecycleNode, namespace: str, picture: str, handle: Callable[[Crops], None],
-                 grace: float = 2.0):
+    gives_images = False
+
+    def __init__(self, node: LifecycleNode, parameters: SimpleNamespace):
+        if not available():
+            raise PipelineError(f'input is humans, but {INSTALL}')
         self._node = node
-        self._handle = handle
+        self._parameters = parameters
         self._batcher: CropBatcher[Image] = CropBatcher()
         self._followed: frozenset[str] = frozenset()
-        prefix = f'{namespace.rstrip("/")}/faces'
+        self.subscription: Subscription | None = None
+
+    def create_pipeline(self, settings: PipelineSettings):
+        """A `CropPipeline`."""
+        from fer_ros.perception.crop_pipeline import CropPipeline  # as in image_input
+        return CropPipeline(settings)
+
+    def open(self, handle: Callable[[Crops], None]) -> None:
+        """Subscribe to ``tracked``; each image is a message, also one without faces."""
+        node, values = self._node, self._parameters
+        self._handle = handle
+        prefix = f'{values.humans_namespace.rstrip("/")}/faces'
         self._faces = PerFace(lambda face_id: _FaceSubscriptions(
-            node, f'{prefix}/{face_id}', picture, functools.partial(self._on_picture, face_id)), grace)
+            node, f'{prefix}/{face_id}', values.humans_picture, functools.partial(self._on_picture, face_id)),
+            values.humans_grace)
         self.subscription = node.create_subscription(IdsList, f'{prefix}/tracked', self._on_tracked,
                                                      qos.latest_image(), qos_overriding_options=qos.overridable())
         self._timer = node.create_timer(WAIT, self._flush, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._timer.cancel()  # runs only while pictures wait
 
+    def classify(self, pipeline, message: Crops, stamp: float) -> ClassifiedFrame:
+        """The faces in the pictures; pictures that cannot be decoded are left out. Raises PipelineError."""
+        return classify_crops(pipeline, message, stamp)
+
     def close(self) -> None:
         """Destroy all subscriptions."""
-        self._node.destroy_timer(self._timer)
-        self._node.destroy_subscription(self.subscription)
-        self._faces.clear()
+        if self.subscription is not None:
+            self._node.destroy_timer(self._timer)
+            self._node.destroy_subscription(self.subscription)
+            self._faces.clear()
+            self.subscription = None
+            self._batcher, self._followed = CropBatcher(), frozenset()
 
     def _on_tracked(self, message: IdsList) -> None:
         self._followed = frozenset(message.ids)
@@ -164,4 +207,3 @@ class _FaceSubscriptions:
     def close(self) -> None:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage to BGR arrays (see `fer_ros.image_decoding`), and back."""
+"""sensor_msgs/Image and CompressedImage to BGR arrays (see `fer_ros.media.image_decoding`), and back."""
 
 import array
 
@@ -6,7 +6,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from fer_ros.image_decoding import ENCODINGS, MAX_PIXELS, ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.media.image_decoding import ENCODINGS, MAX_PIXELS, ConversionError, compressed_to_bgr, to_bgr
 
 __all__ = ['ENCODINGS', 'MAX_PIXELS', 'ConversionError', 'compressed_to_bgr', 'to_bgr', 'to_message']
 

@@ -13,13 +13,13 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from fer_ros.faces import FaceEmotion, FacesFrame, decode
+from fer_ros.media.video_writer import VideoWriter
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import ConversionError, to_bgr
-from fer_ros.nodes.parameters import declare
-from fer_ros.nodes.running import Stop, run
+from fer_ros.nodes.node_parameters import declare
+from fer_ros.nodes.program import Stop, run
 from fer_ros.parameters import LIVE_TABLE
-from fer_ros.recording import VideoRecorder
+from fer_ros.results.faces import FaceEmotion, FacesFrame, decode
 
 PERIOD = 2.0
 """Seconds over which rate and latency are taken."""
@@ -87,7 +87,7 @@ class LiveTableNode(Node):
         self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                  qos_overriding_options=qos.overridable())
         if self._settings.video:
-            self._recorder = VideoRecorder(Path(self._settings.video).expanduser(), self._settings.video_rate)
+            self._recorder = VideoWriter(Path(self._settings.video).expanduser(), self._settings.video_rate)
             self.create_subscription(Image, 'fer/annotated', self._on_annotated, QoSProfile(
                 history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE),
                 qos_overriding_options=qos.overridable())

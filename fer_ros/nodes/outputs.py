@@ -1,8 +1,8 @@
 """What fer_node publishes, one class per kind of message."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
@@ -11,35 +11,42 @@ from std_msgs.msg import Float32, Header, String
 
 from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
-from fer_ros.faces import FacesFrame, encode
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
+from fer_ros.results.faces import FacesFrame, encode
+from fer_ros.results.frame_result import FrameResult
 
 
 @dataclass(frozen=True)
-class Result:
-    """One processed frame."""
+class ProcessedFrame:
+    """One frame and what was found in it."""
 
     header: Header
     """Of the image message, unchanged."""
     image: np.ndarray | None
     """uint8 (height, width, 3) BGR; None where only pictures of faces came in."""
-    frame: FacesFrame
-    living: frozenset[str] = frozenset()
-    """Ids of all faces that are followed, unseen ones among them."""
-    scores: Mapping[str, float] = field(default_factory=dict)
-    """Detection score, 0 to 1, of each face seen."""
+    faces: FacesFrame
+    """What the companions are told."""
+    result: FrameResult
+    """What the pipeline returned."""
 
 
-class Output(Protocol):
+class Output(ABC):
     """Its publishers live from the configure to the cleanup transition."""
 
-    def publish(self, result: Result) -> None: ...
+    @abstractmethod
+    def publish(self, frame: ProcessedFrame) -> None:
+        """Publish what is new, in the worker's thread."""
 
-    def close(self) -> None: ...
+    def stop(self) -> None:  # noqa: B027 (most have nothing to say then)
+        """The node is deactivated: no more frames come."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Destroy all publishers."""
 
 
-class PrimaryOutput:
+class PrimaryOutput(Output):
     """``~/emotion`` and ``~/valence`` of the primary face; nothing while it is not in the picture."""
 
     def __init__(self, node: LifecycleNode):
@@ -47,9 +54,9 @@ class PrimaryOutput:
         self._emotion = _publisher(node, String, '~/emotion')
         self._valence = _publisher(node, Float32, '~/valence')
 
-    def publish(self, result: Result) -> None:
-        for face in result.frame.faces:
-            if face.face_id == result.frame.primary:
+    def publish(self, frame: ProcessedFrame) -> None:
+        for face in frame.result.faces:
+            if face.face_id == frame.result.primary:
                 self._emotion.publish(String(data=face.emotion))
                 self._valence.publish(Float32(data=face.valence))
 
@@ -58,34 +65,38 @@ class PrimaryOutput:
         self._node.destroy_lifecycle_publisher(self._valence)
 
 
-class FacesOutput:
+class FacesOutput(Output):
     """``~/faces``: everything about every face as JSON, while someone subscribes; also when there is no face."""
 
     def __init__(self, node: LifecycleNode):
         self._node = node
         self._publisher = _publisher(node, String, '~/faces')
 
-    def publish(self, result: Result) -> None:
+    def publish(self, frame: ProcessedFrame) -> None:
         if self._publisher.get_subscription_count():
-            self._publisher.publish(String(data=encode(result.frame)))
+            self._publisher.publish(String(data=encode(frame.faces)))
 
     def close(self) -> None:
         self._node.destroy_lifecycle_publisher(self._publisher)
 
 
-class AnnotatedOutput:
-    """``~/annotated``: the picture with boxes, ids, emotions and valence, while `enabled` and someone subscribes."""
+class AnnotatedOutput(Output):
+    """``~/annotated``: the picture with boxes, ids, emotions and valence, while someone subscribes.
 
-    def __init__(self, node: LifecycleNode, enabled: bool = True):
-        self.enabled = enabled
+    Args:
+        enabled: whether it is wanted now.
+    """
+
+    def __init__(self, node: LifecycleNode, enabled: Callable[[], bool]):
+        self._enabled = enabled
         self._node = node
         self._colours = FaceColours()
         self._publisher = node.create_lifecycle_publisher(Image, '~/annotated', qos.image(reliable=True),
                                                           qos_overriding_options=qos.overridable())
 
-    def publish(self, result: Result) -> None:
-        if self.enabled and self._publisher.get_subscription_count():
-            self._publisher.publish(to_message(annotate(result.image, result.frame, self._colours), result.header))
+    def publish(self, frame: ProcessedFrame) -> None:
+        if self._enabled() and self._publisher.get_subscription_count():
+            self._publisher.publish(to_message(annotate(frame.image, frame.faces, self._colours), frame.header))
 
     def close(self) -> None:
         self._node.destroy_lifecycle_publisher(self._publisher)

@@ -22,16 +22,16 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
+from fer_ros.atomic_files import completed, write_picture
 from fer_ros.drawing.valence_plot import ValencePlot
-from fer_ros.faces import FacesFrame, decode
-from fer_ros.faces_csv import FacesCsv
-from fer_ros.files import completed, write_picture
-from fer_ros.history import FacesHistory
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
-from fer_ros.nodes.parameters import declare, watch
-from fer_ros.nodes.running import Stop, run
+from fer_ros.nodes.node_parameters import declare, watch
+from fer_ros.nodes.program import Stop, run
 from fer_ros.parameters import VALENCE_PLOT
+from fer_ros.results.faces import FacesFrame, decode
+from fer_ros.results.faces_csv import FacesCsv
+from fer_ros.results.history import FacesHistory
 
 QUEUE = 300
 """Messages that wait while a file is being written: 10 s at 30 frames/s, under 1 MB."""

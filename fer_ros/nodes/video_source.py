@@ -10,12 +10,12 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from fer_ros.media.frame_sources import SourceError, open_source
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
-from fer_ros.nodes.parameters import declare
-from fer_ros.nodes.running import Stop, run
+from fer_ros.nodes.node_parameters import declare
+from fer_ros.nodes.program import Stop, run
 from fer_ros.parameters import VIDEO_SOURCE
-from fer_ros.sources import SourceError, open_source
 
 
 class VideoSourceNode(Node):

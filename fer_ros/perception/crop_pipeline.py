@@ -1,18 +1,18 @@
 """Faces that another detector found and follows in, their emotions out."""
 
-import time
 from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from fer_ros.faces import FaceEmotion
 from fer_ros.perception.detection import Detection
+from fer_ros.perception.face_classifier import Box, FaceClassifier
 from fer_ros.perception.letterbox import letterboxed_faces
-from fer_ros.perception.pipeline import PipelineSettings
 from fer_ros.perception.primary import PrimaryFace
-from fer_ros.perception.reading import Box, FaceReader
 from fer_ros.perception.recognition import EmotionRecognizer
+from fer_ros.perception.settings import PipelineSettings
+from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.perception.tracking import Track
+from fer_ros.results.frame_result import FrameResult
 
 NOWHERE = (0.0, 0.0, 0.0, 0.0)
 """Box of a face of which no region is known."""
@@ -29,26 +29,18 @@ class CropPipeline:
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.reader = FaceReader(EmotionRecognizer(settings.model, settings.device, settings.threads,
-                                                   settings.runtime), settings.half_life)
+        self.classifier = FaceClassifier(settings)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
-        self.primary: str | None = None
-        self.timings: dict[str, float] = {}
-        """Seconds of the last batch's stages: crop, recognise, smooth."""
         self._first_seen: dict[str, float] = {}
 
     @property
     def recognizer(self) -> EmotionRecognizer:
-        return self.reader.recognizer
-
-    @property
-    def living_ids(self) -> set[str]:
-        """Of the faces that are followed and of which a picture has come."""
-        return set(self._first_seen)
+        """The network, with the device and the runtime that really run it."""
+        return self.classifier.recognizer
 
     def process(self, crops: Mapping[str, np.ndarray], boxes: Mapping[str, Box], living: Collection[str],
-                stamp: float) -> list[FaceEmotion]:
-        """Read all faces in one batch.
+                stamp: float) -> FrameResult:
+        """Classify all faces in one batch.
 
         Args:
             crops: letterboxed uint8 (H, W, 3) BGR picture of each face by id.
@@ -57,40 +49,37 @@ class CropPipeline:
             stamp: of the image that the crops are from, seconds.
 
         Returns:
-            The faces in `crops`, the largest first. Their boxes are in parts of the image.
+            The faces in `crops`, with boxes in parts of the image and without scores; `living_ids` are those of which a
+            picture has come. Its timings are those of the stages crop, recognise and smooth.
+
+        Raises:
+            PipelineError: the device fails on this batch; the next one may be processed.
         """
-        start = time.perf_counter()
+        watch = Stopwatch()
         self._first_seen = {i: self._first_seen.get(i, stamp) for i in self._first_seen.keys() | crops.keys()
                             if i in living or i in crops}
-        self.reader.keep(self._first_seen)
+        known = frozenset(self._first_seen)
         ids = sorted(crops, key=lambda i: (-np.prod(boxes.get(i, NOWHERE)[2:]), i))
+        seen = [self._track(i, boxes.get(i, NOWHERE), stamp) for i in ids]
+        primary = self._primary_face.choose(seen, known, stamp, (1, 1))
         faces = letterboxed_faces([crops[i] for i in ids])
-        cropped = time.perf_counter()
-        raw = self.recognizer.probabilities(faces)
-        recognised = time.perf_counter()
-        read = self.reader.smooth(ids, [boxes.get(i, NOWHERE) for i in ids],
-                                  self.reader.calibrate(ids, raw, stamp), stamp)
-        self.primary = self._primary_face.choose([self._track(face, stamp) for face in read], self.living_ids, stamp,
-                                                 (1, 1))
-        self.timings = {'crop': cropped - start, 'recognise': recognised - cropped,
-                        'smooth': time.perf_counter() - recognised}
-        return read
+        watch.stop('crop')
+        classified = self.classifier.classify(ids, [track.box for track in seen], faces, known, stamp, watch)
+        return FrameResult(classified, primary, known, timings=watch.timings)
 
-    def _track(self, face: FaceEmotion, stamp: float) -> Track:
-        found = Detection(face.box, 1.0, np.zeros((0, 2)))
-        return Track(face.face_id, face.box, self._first_seen[face.face_id], stamp, found)
+    def _track(self, face_id: str, box: Box, stamp: float) -> Track:
+        return Track(face_id, box, self._first_seen[face_id], stamp, Detection(box, 1.0, np.zeros((0, 2))))
 
     def apply(self, settings: PipelineSettings) -> None:
         """Change settings while running; those that need a new pipeline are left as they are."""
-        self.reader.smoother.half_life = settings.half_life
+        self.classifier.apply(settings)
         self._primary_face.policy, self._primary_face.hold = settings.primary_face, settings.primary_hold
 
     def reset(self) -> None:
         """Forget all faces."""
-        self.reader.reset()
+        self.classifier.reset()
         self._primary_face.reset()
         self._first_seen.clear()
-        self.primary = None
 
     def close(self) -> None:
         """Nothing is held but memory."""

@@ -1,7 +1,7 @@
 """From a detected face to what the network was trained on: an upright grey square, framed as in its training set.
 
 The constants were measured over 1,200 pictures of FER2013's validation set, as docs/perception.md tells; measure
-again with ``python -m fer_ros.perception.measure_framing --data DIR``.
+again with ``python -m fer_ros.tools.measure_framing --data DIR``.
 """
 
 import math

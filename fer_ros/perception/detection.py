@@ -8,12 +8,14 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from fer_ros.parameters import FER_NODE, by_name, defaults
 from fer_ros.perception import PipelineError
-from fer_ros.perception.quiet import without_chatter
+from fer_ros.perception.mediapipe_stderr import without_chatter
 
-DETECTORS = ('short', 'full', 'yunet')
+DETECTORS = by_name(FER_NODE)['detector'].choices
 LOWEST_CONFIDENCE = 0.05
 """Detectors are asked for everything above this, so that `confidence` can change without making them again."""
+_CONFIDENCE: float = defaults(FER_NODE)['detection_confidence']
 YUNET_SIDE = 640
 """Longer sides are shrunk to this for YuNet, whose time grows with the pixels and which finds faces of 10 to 300."""
 
@@ -52,7 +54,7 @@ class FaceDetector(Protocol):
         """Release the detector; it cannot be used afterwards."""
 
 
-def create_detector(kind: str, *, model: str | Path = '', confidence: float = 0.5) -> FaceDetector:
+def create_detector(kind: str, *, model: str | Path = '', confidence: float = _CONFIDENCE) -> FaceDetector:
     """Make a detector.
 
     Args:
@@ -89,7 +91,7 @@ class MediaPipeDetector:
     depends on the image's longer side alone: docs/perception.md has the figures.
     """
 
-    def __init__(self, kind: str, confidence: float = 0.5):
+    def __init__(self, kind: str, confidence: float):
         mediapipe = _mediapipe()
         try:
             face_detection = mediapipe.solutions.face_detection
@@ -135,7 +137,7 @@ class MediaPipeDetector:
 class MediaPipeTasksDetector:
     """BlazeFace from a file, through MediaPipe's Tasks API."""
 
-    def __init__(self, model: str | Path, confidence: float = 0.5):
+    def __init__(self, model: str | Path, confidence: float):
         mediapipe = _mediapipe()
         try:
             tasks = mediapipe.tasks
@@ -177,7 +179,7 @@ class MediaPipeTasksDetector:
 class YuNetDetector:
     """YuNet (Wu et al., 2023) through OpenCV, from the user's .onnx file."""
 
-    def __init__(self, model: str | Path, confidence: float = 0.5):
+    def __init__(self, model: str | Path, confidence: float):
         if not model:
             raise DetectorError('the detector yunet needs detector_model: the path of '
                                 'face_detection_yunet_2023mar.onnx from the OpenCV model zoo')

@@ -4,9 +4,10 @@ from collections.abc import Collection
 
 import numpy as np
 
+from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.perception.tracking import Track
 
-POLICIES = ('largest', 'oldest', 'centre')
+POLICIES = by_name(FER_NODE)['primary_face'].choices
 
 
 class PrimaryFace:

@@ -11,16 +11,17 @@ import torch
 from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.msfernet.weights import Model, WeightsError, load_model
+from fer_ros.package_files import shared_file
+from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.perception import PipelineError, onnx_runtime
 from fer_ros.perception.onnx_runtime import OnnxRuntime
 from fer_ros.perception.runtime import Runtime, RuntimeFailure
 from fer_ros.perception.torch_runtime import TorchRuntime
-from fer_ros.resources import shared_file
 
 log = logging.getLogger(__name__)
 
 SHIPPED_MODEL = 'models/msfernet.safetensors'
-RUNTIMES = ('auto', 'torch', 'onnxruntime')
+RUNTIMES = by_name(FER_NODE)['runtime'].choices
 
 
 class RecognizerError(PipelineError):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception.detection import Detection
 
 MAX_COST = 2.0
@@ -75,7 +76,7 @@ class FaceTracker:
         deterministic_ids: 'f1', 'f2', … in order of appearance instead of random ids.
     """
 
-    def __init__(self, timeout: float = 1.0, deterministic_ids: bool = False):
+    def __init__(self, timeout: float = defaults(FER_NODE)['track_timeout'], deterministic_ids: bool = False):
         self.timeout = timeout
         self._deterministic = deterministic_ids
         self._count = 0

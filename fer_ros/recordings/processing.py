@@ -6,18 +6,24 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_ros.faces import FacesFrame
+from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
+from fer_ros.recordings.frame_readers import FrameReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.recordings.outputs import MIN_LIFE, Outputs
-from fer_ros.recordings.reading import Recording, open_recording
+from fer_ros.recordings.output_files import MIN_LIFE, OutputFiles
 from fer_ros.recordings.summary import Summary
+from fer_ros.results.faces import FacesFrame
+
+if TYPE_CHECKING:
+    from fer_ros.perception.pipeline import FacePipeline
 
 MOST_RATE = 60.0
 """Frames per second of an annotated video at most."""
+_DEFAULTS = defaults(FER_NODE)
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,29 @@ class Settings:
     """Of the images in a bag."""
     every: int = 1
     """Only every so-manieth frame is read."""
-    max_faces: int = 16
+    max_faces: int = _DEFAULTS['max_faces']
     seconds: float = 0.0
     """Only so much of the beginning is read; 0: all."""
     annotated: bool = False
-    model: str = ''
-    device: str = 'auto'
-    runtime: str = 'auto'
-    detector: str = 'short'
+    model: str = _DEFAULTS['model']
+    device: str = _DEFAULTS['device']
+    runtime: str = _DEFAULTS['runtime']
+    detector: str = _DEFAULTS['detector']
+
+
+def create_pipeline(settings: Settings) -> 'FacePipeline':
+    """The pipeline of a run with `settings`.
+
+    Raises:
+        PipelineError: the model, the device, the runtime or the detector cannot be used as asked.
+    """
+    # Only here: torch and MediaPipe take seconds, and a mistake in the arguments should be told at once.
+    from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
+    try:
+        return FacePipeline(PipelineSettings(model=settings.model, device=settings.device, runtime=settings.runtime,
+                                             detector=settings.detector, max_faces=settings.max_faces))
+    except ValueError as error:  # a value out of its range
+        raise PipelineError(str(error)) from error
 
 
 class Interrupted(Exception):
@@ -55,13 +76,13 @@ def _summary(folder: Path, item: Input) -> dict:
         return {}
 
 
-def process(item: Input, folder: Path, settings: Settings, pipeline,
+def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeline',
             report: Callable[[int, float], bool] = lambda frames, share: False,
             watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None) -> dict:
-    """Read the faces of a recording and write `Outputs`.
+    """Read the faces of a recording and write `OutputFiles`.
 
     Args:
-        pipeline: a `FacePipeline`; it is reset.
+        pipeline: it is reset.
         report: called after each frame with the frames processed and the share done (0 to 1); true stops.
         watch: called with each frame (uint8 BGR) and what was read in it, before it is written.
 
@@ -77,10 +98,10 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     if other is not None and other != item.identity()['path']:
         raise InputError(f'{folder / item.name}.json belongs to {other}: give another --output')
     pipeline.reset()
-    with closing(open_recording(item, settings.topic)) as recording:
-        rate = min(recording.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
-        with closing(Outputs(folder, item.name, rate)) as outputs:
-            summary, seconds, stopped, warning = _read(item, recording, settings, pipeline, outputs, report,
+    with closing(open_reader(item, settings.topic)) as reader:
+        rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
+        with closing(OutputFiles(folder, item.name, rate)) as outputs:
+            summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
                                                        watch)
             if stopped and item.kind != 'camera':
                 raise Interrupted(item.source)
@@ -95,27 +116,27 @@ def process(item: Input, folder: Path, settings: Settings, pipeline,
     return result
 
 
-def _read(item: Input, recording: Recording, settings: Settings, pipeline, outputs: Outputs,
+def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FacePipeline', outputs: OutputFiles,
           report: Callable[[int, float], bool],
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
     stopped, failures = False, []
     ids: dict[str, str] = {}  # f1, f2, … in each recording, whatever was processed before it
-    for frame in recording.frames(settings.every):
+    for frame in reader.frames(settings.every):
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
         try:
-            faces = [replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}'))
-                     for face in pipeline.process(frame.image, frame.time_ns * 1e-9)]
+            result = pipeline.process(frame.image, frame.time_ns * 1e-9)
         except PipelineError as error:
             failures.append(str(error))
             continue
         height, width = frame.image.shape[:2]
-        read = FacesFrame(frame.time_ns, item.source, width, height, tuple(faces), ids.get(pipeline.primary))
+        faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
+        read = FacesFrame(frame.time_ns, item.source, width, height, faces, ids.get(result.primary))
         watch(frame.image, read)
         outputs.add(frame.index, frame.image, read)
         summary.add(frame.time_ns * 1e-9, faces)
-        share = (frame.index + 1) / recording.expected if recording.expected else 0.0
+        share = (frame.index + 1) / reader.expected if reader.expected else 0.0
         if settings.seconds:
             share = max(share, frame.time_ns * 1e-9 / settings.seconds)
         if report(summary.frames, min(share, 1.0)):
@@ -123,5 +144,5 @@ def _read(item: Input, recording: Recording, settings: Settings, pipeline, outpu
             break
     if failures and not summary.frames:
         raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
-    warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else recording.warning
+    warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else reader.warning
     return summary, time.perf_counter() - start, stopped, warning

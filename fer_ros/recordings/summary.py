@@ -1,9 +1,10 @@
 """A recording in a few numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fer_ros.emotions import EMOTIONS, GROUPS, group
-from fer_ros.faces import FaceEmotion
+from fer_ros.results.faces import FaceEmotion
 
 LONGEST = 1.0
 """Seconds that one frame counts for at most: a pause of the recording says nothing about a face."""
@@ -40,13 +41,13 @@ class Summary:
         self._min_life = min_life
         self._faces: dict[str, _Face] = {}
         self._all = _Face(0.0)
-        self._shown: list[FaceEmotion] = []
+        self._shown: Sequence[FaceEmotion] = ()
         self._time = 0.0
         self._step = 0.0
         self.frames = 0
         self._frames_with_face = 0
 
-    def add(self, time_s: float, faces: list[FaceEmotion]) -> None:
+    def add(self, time_s: float, faces: Sequence[FaceEmotion]) -> None:
         if self.frames:
             self._step = min(time_s - self._time, LONGEST)
             self._count()
@@ -66,7 +67,7 @@ class Summary:
     def result(self) -> dict:
         """Of all that was added; the last frame counts as long as the one before."""
         self._count()
-        self._shown = []
+        self._shown = ()
         lasting = {i: f for i, f in self._faces.items() if f.last_s - f.first_s >= self._min_life}
         return {
             'duration_s': round(self._time + self._step, 3),

@@ -17,12 +17,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer_ros.parameters import FER_NODE
+from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.recordings.inputs import Input, InputError, find_inputs
+from fer_ros.recordings.process_pool import Outcome, PoolError, process_all
 from fer_ros.recordings.processing import Settings, finished
-from fer_ros.recordings.workers import Outcome, PoolError, process_all
 
-_PARAMETERS = {parameter.name: parameter for parameter in FER_NODE}
+_PARAMETERS = by_name(FER_NODE)
 
 
 def main(args: Sequence[str] | None = None) -> int:

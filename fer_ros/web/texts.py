@@ -1,5 +1,7 @@
 """Every text that the page shows, in English; one class for each part of it."""
 
+from fer_ros.diagnostic_keys import RATE_PERIOD
+
 
 class Page:
     """Around both tabs."""
@@ -145,7 +147,7 @@ class Live:
     rate_unit = 'frames/s'
     latency = 'Latency'
     dropped = 'Dropped'
-    dropped_unit = 'in 3 s'
+    dropped_unit = f'in {RATE_PERIOD:g} s'
     device = 'Device'
     unknown = '–'
     actions = 'Actions'

@@ -7,6 +7,8 @@ from fer_ros.drawing.valence_plot import NEUTRAL_BAND
 from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS
 
 STYLE = Path(__file__).with_name('style.css').read_text(encoding='utf-8')
+CHART = Path(__file__).with_name('chart')
+"""Folder of the JavaScript module that both tabs draw with."""
 
 LIGHT_GROUND: Colour = (255, 255, 255)
 DARK_GROUND: Colour = (29, 29, 29)

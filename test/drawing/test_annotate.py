@@ -6,7 +6,7 @@ import pytest
 from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FACE_COLOURS, NEGATIVE, POSITIVE, FaceColours
 from fer_ros.drawing.text import fit, put_text, text_size
-from fer_ros.faces import FaceEmotion, FacesFrame
+from fer_ros.results.faces import FaceEmotion, FacesFrame
 
 SIZES = [(320, 240), (640, 480), (1920, 1080)]
 

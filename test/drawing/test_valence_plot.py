@@ -7,8 +7,8 @@ import pytest
 
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import NEUTRAL_BAND, ValencePlot
-from fer_ros.faces import FaceEmotion, FacesFrame
-from fer_ros.history import FacesHistory
+from fer_ros.results.faces import FaceEmotion, FacesFrame
+from fer_ros.results.history import FacesHistory
 
 RATE = 30
 T0 = 1_700_000_000

@@ -11,7 +11,7 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fer_ros.clip import portraits
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.image_conversion import ENCODINGS
 
 STRANGE = ('', ' ', 'x', 'BGR8', 'bgr', 'bgr9', '8UC2', '8UC5', '8SC3', '16SC1', '32SC1', '32FC1', '32FC3', '64FC1',

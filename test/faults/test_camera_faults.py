@@ -13,10 +13,10 @@ from harness import Program, Robot
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 
-from fer_ros.clip import PORTRAITS, portraits
-from fer_ros.faces import FacesFrame, decode
+from fer_ros.media.built_in_clip import PORTRAITS, portraits
 from fer_ros.nodes.diagnostics import Level
 from fer_ros.nodes.image_conversion import to_message
+from fer_ros.results.faces import FacesFrame, decode
 
 SECOND = 1_000_000_000
 

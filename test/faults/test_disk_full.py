@@ -15,8 +15,8 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from fer_ros.faces import FaceEmotion, FacesFrame, encode
 from fer_ros.nodes.image_conversion import to_message
+from fer_ros.results.faces import FaceEmotion, FacesFrame, encode
 
 FULL = 20_000
 """Bytes that a file may have; less than a table of `FRAMES`, more than a log."""

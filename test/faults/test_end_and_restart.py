@@ -14,10 +14,10 @@ from harness import PATIENCE, Program, Robot
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from fer_ros.clip import portraits
-from fer_ros.faces import decode
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.diagnostics import Level
-from fer_ros.shared_memory import MIN_AGE
+from fer_ros.nodes.shared_memory import MIN_AGE
+from fer_ros.results.faces import decode
 
 SHARED = Path('/dev/shm')
 PROGRAMS = ('video_source', 'fer_node', 'valence_plot', 'live_table')
@@ -34,9 +34,9 @@ class System:
     """The four programs, which write below `folder`."""
 
     def __init__(self, folder: Path, stack: ExitStack):
-        self.recording = folder / 'recording.mp4'
+        self.video = folder / 'recording.mp4'
         self.plots = folder / 'plots'
-        arguments = {'video_source': {'rate': 15.0}, 'fer_node': {}, 'live_table': {'video': self.recording},
+        arguments = {'video_source': {'rate': 15.0}, 'fer_node': {}, 'live_table': {'video': self.video},
                      'valence_plot': {'window': False, 'output_dir': self.plots}}
         self.programs = {name: stack.enter_context(Program(
             folder / f'{name}.log', *(('-r', 'image:=image_raw') if name == 'fer_node' else ()),
@@ -49,7 +49,7 @@ class System:
         robot.wait(lambda: any(decode(message.data).faces for message in faces), 'for a face')
         robot.wait(lambda: plots, 'for the plot')
         robot.wait(lambda: '│' in self.programs['live_table'].log, 'for the table')
-        robot.wait(self.recording.with_name('recording.partial.mp4').exists, 'for the recording')
+        robot.wait(self.video.with_name('recording.partial.mp4').exists, 'for the recording')
 
     @property
     def children(self) -> list[int]:
@@ -102,8 +102,8 @@ def test_every_end_and_restart(robot, tmp_path, monkeypatch):
         else:
             assert not any('Traceback' in log for log in logs.values()), logs
             assert partial == []
-            assert system.recording.stat().st_size
-            system.recording.unlink()
+            assert system.video.stat().st_size
+            system.video.unlink()
             assert {path.suffix for path in system.plots.iterdir()} == {'.csv', '.png'}
             shutil.rmtree(system.plots)
             assert not [path for path in segments if path.exists()]

@@ -17,7 +17,7 @@ from rcl_interfaces.srv import SetParameters
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from fer_ros.clip import portraits
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.image_conversion import ENCODINGS, MAX_PIXELS, ConversionError, compressed_to_bgr, to_bgr, to_message
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning:PIL')  # of damaged TIFF

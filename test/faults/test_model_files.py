@@ -9,8 +9,8 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from std_msgs.msg import String
 
-from fer_ros.clip import portraits
-from fer_ros.faces import decode
+from fer_ros.media.built_in_clip import portraits
+from fer_ros.results.faces import decode
 
 SHIPPED = ROOT / 'models' / 'msfernet.safetensors'
 

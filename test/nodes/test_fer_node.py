@@ -17,10 +17,10 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32, Header, String
 
-from fer_ros.clip import portraits
 from fer_ros.emotions import EMOTIONS
-from fer_ros.faces import decode
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.image_conversion import to_bgr, to_message
+from fer_ros.results.faces import decode
 
 NOBODY = np.full((480, 640, 3), 128, np.uint8)
 

@@ -8,7 +8,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from skimage import data as pictures
 from std_msgs.msg import Header
 
-from fer_ros import image_decoding
+from fer_ros.media import image_decoding
 from fer_ros.nodes.image_conversion import ENCODINGS, ConversionError, compressed_to_bgr, to_bgr, to_message
 
 

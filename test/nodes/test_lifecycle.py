@@ -14,7 +14,7 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from std_msgs.msg import Float32, String
 from std_srvs.srv import Trigger
 
-from fer_ros.clip import portraits
+from fer_ros.media.built_in_clip import portraits
 
 
 class Managed:

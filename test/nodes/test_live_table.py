@@ -1,5 +1,5 @@
-from fer_ros.faces import FaceEmotion, FacesFrame
 from fer_ros.nodes.live_table import PERIOD, Table
+from fer_ros.results.faces import FaceEmotion, FacesFrame
 
 
 def face(face_id, valence):

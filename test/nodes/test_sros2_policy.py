@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 from harness import ROOT, Program, Robot
 
-from fer_ros.nodes import detections
+from fer_ros.nodes import detections_output
 
 NODES = ('fer', 'video_source', 'valence_plot', 'live_table', 'dashboard')
 KINDS = {'publisher': ('topics', 'publish'), 'subscriber': ('topics', 'subscribe'), 'service': ('services', 'reply'),
@@ -14,7 +14,7 @@ KINDS = {'publisher': ('topics', 'publish'), 'subscriber': ('topics', 'subscribe
 # Of settings that exclude others, and of packages that need not be there.
 OTHERWISE = {('dashboard', 'subscriber'): {'/fer/annotated'},
              ('fer', 'subscriber'): {'/image_raw/compressed'},
-             ('fer', 'publisher'): set() if detections.available() else {'/fer/detections'}}
+             ('fer', 'publisher'): set() if detections_output.available() else {'/fer/detections'}}
 
 
 def profiles() -> dict[str, ElementTree.Element]:

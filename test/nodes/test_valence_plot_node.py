@@ -19,8 +19,8 @@ from std_srvs.srv import Trigger
 
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import ValencePlot
-from fer_ros.faces import FaceEmotion, FacesFrame, encode
 from fer_ros.nodes.image_conversion import to_bgr
+from fer_ros.results.faces import FaceEmotion, FacesFrame, encode
 
 MODULE = 'fer_ros.nodes.valence_plot'
 SPAN = 10.0
@@ -247,7 +247,7 @@ def test_output_dir_that_cannot_be_written_is_told_and_the_node_goes_on(robot, t
 
 def test_full_disk_is_told_and_nothing_is_left(tmp_path, monkeypatch):
     """The write that fails is the operating system's; all above it is real."""
-    from fer_ros.files import completed
+    from fer_ros.atomic_files import completed
     path = tmp_path / 'table.csv'
     with pytest.raises(OSError, match='No space left'), completed(path) as temporary:
         temporary.symlink_to('/dev/full')

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_ros.clip import portraits
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.perception.cropping import FRAMING, BoxFraming, KeypointFraming, Square, crop_faces, eye_tilt
 from fer_ros.perception.detection import Detection, create_detector
 

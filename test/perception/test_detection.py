@@ -8,7 +8,7 @@ import mediapipe
 import numpy as np
 import pytest
 
-from fer_ros.clip import PORTRAITS, Placement, Stage, portraits
+from fer_ros.media.built_in_clip import PORTRAITS, Placement, Stage, portraits
 from fer_ros.perception.detection import DetectorError, YuNetDetector, create_detector
 
 BUNDLED = Path(mediapipe.__file__).parent / 'modules/face_detection/face_detection_short_range.tflite'
@@ -166,7 +166,7 @@ def test_start_up_is_quiet():
     program = '\n'.join([
         'import os, threading, time',
         'from fer_ros.perception import detection',
-        'from fer_ros.perception.quiet import without_chatter',
+        'from fer_ros.perception.mediapipe_stderr import without_chatter',
         'with without_chatter(): os.write(2, b"a real complaint\\n")',
         'detector = detection.create_detector("short")',
         'detector.close()'])

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_ros.clip import portraits
 from fer_ros.emotions import valence
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.perception.crop_pipeline import CropPipeline
 from fer_ros.perception.cropping import FRAMING, BoxFraming, crop_faces
 from fer_ros.perception.detection import Detection, create_detector
@@ -101,41 +101,41 @@ class TestCropPipeline:
         probabilities = pipeline.recognizer.probabilities
         monkeypatch.setattr(pipeline.recognizer, 'probabilities',
                             lambda faces: (batches.append(len(faces)), probabilities(faces))[1])
-        faces = {f.face_id: f for f in pipeline.process(crops, {}, set(crops), 1.0)}
+        result = pipeline.process(crops, {}, set(crops), 1.0)
+        faces = {f.face_id: f for f in result.faces}
         assert batches == [2]
         assert faces['astronaut'].valence > 0.1
         assert faces['hopper'].valence < faces['astronaut'].valence
-        assert pipeline.timings.keys() == {'crop', 'recognise', 'smooth'}
+        assert result.timings.keys() == {'crop', 'recognise', 'smooth'}
 
     def test_largest_first_and_primary(self, pipeline, crops):
         boxes = {'hopper': (0.1, 0.1, 0.4, 0.4), 'astronaut': (0.6, 0.1, 0.2, 0.2)}
-        faces = pipeline.process(crops, boxes, set(crops), 1.0)
-        assert [f.face_id for f in faces] == ['hopper', 'astronaut'] and pipeline.primary == 'hopper'
-        assert faces[0].box == boxes['hopper']
+        result = pipeline.process(crops, boxes, set(crops), 1.0)
+        assert [f.face_id for f in result.faces] == ['hopper', 'astronaut'] and result.primary == 'hopper'
+        assert result.faces[0].box == boxes['hopper']
 
     def test_a_face_out_of_sight_lives_as_long_as_it_is_followed(self, pipeline, crops):
         pipeline.process(crops, {}, {'astronaut', 'hopper'}, 1.0)
         one = {'hopper': crops['hopper']}
-        pipeline.process(one, {}, {'astronaut', 'hopper'}, 1.1)
-        assert pipeline.living_ids == {'astronaut', 'hopper'}
-        pipeline.process(one, {}, {'hopper'}, 1.2)
-        assert pipeline.living_ids == {'hopper'}
-        assert pipeline.process({}, {}, set(), 1.3) == [] and pipeline.primary is None
+        assert pipeline.process(one, {}, {'astronaut', 'hopper'}, 1.1).living_ids == {'astronaut', 'hopper'}
+        assert pipeline.process(one, {}, {'hopper'}, 1.2).living_ids == {'hopper'}
+        nobody = pipeline.process({}, {}, set(), 1.3)
+        assert (nobody.faces, nobody.primary, nobody.living_ids) == ((), None, frozenset())
 
     def test_calibration_corrects_and_is_lost_with_the_face(self, pipeline, crops):
         one = {'hopper': crops['hopper']}
-        before = pipeline.process(one, {}, {'hopper'}, 0.9)[0].valence
-        pipeline.reader.calibration.start('hopper', 1.0)
+        before = pipeline.process(one, {}, {'hopper'}, 0.9).faces[0].valence
+        pipeline.classifier.baselines.start('hopper', 1.0)
         for i in range(21):
             pipeline.process(one, {}, {'hopper'}, 1 + i / 10)
-        assert pipeline.reader.calibration.finish(3.0).success
-        assert abs(pipeline.process(one, {}, {'hopper'}, 3.1)[0].valence) < 0.1
+        assert pipeline.classifier.baselines.finish(3.0).success
+        assert abs(pipeline.process(one, {}, {'hopper'}, 3.1).faces[0].valence) < 0.1
         pipeline.process({}, {}, set(), 3.2)
-        after = pipeline.process(one, {}, {'hopper'}, 3.3)[0]
+        after = pipeline.process(one, {}, {'hopper'}, 3.3).faces[0]
         assert after.valence == pytest.approx(before, abs=1e-3) and valence(after.probabilities) == pytest.approx(
             before, abs=1e-3)
 
     def test_settings_that_can_change(self, pipeline, crops):
         pipeline.apply(PipelineSettings(half_life=1.0, primary_face='oldest'))
-        assert pipeline.reader.smoother.half_life == 1.0
+        assert pipeline.classifier.smoother.half_life == 1.0
         pipeline.apply(PipelineSettings(half_life=0.0))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_ros.clip import portraits
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import load_model
 from fer_ros.perception import onnx_runtime, recognition

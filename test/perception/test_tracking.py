@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from fer_ros.clip import Placement, Stage
+from fer_ros.media.built_in_clip import Placement, Stage
 from fer_ros.perception.detection import Detection, create_detector
 from fer_ros.perception.tracking import FaceTracker
 

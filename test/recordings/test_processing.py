@@ -10,13 +10,14 @@ from videos import clip_frames, compressed_message, cut, image_message, index_fi
 
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.emotions import EMOTIONS
-from fer_ros.faces import FaceEmotion
-from fer_ros.faces_csv import COLUMNS
+from fer_ros.perception import PipelineError
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import InputError, find_inputs
-from fer_ros.recordings.outputs import Outputs
-from fer_ros.recordings.processing import Interrupted, Settings, finished, process
+from fer_ros.recordings.output_files import OutputFiles
+from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, finished, process
 from fer_ros.recordings.summary import Summary
+from fer_ros.results.faces import FaceEmotion
+from fer_ros.results.faces_csv import COLUMNS
 
 S = 1_000_000_000
 
@@ -36,6 +37,18 @@ def clip():
 def run(path, folder, pipeline, **kwargs):
     (item,) = find_inputs([str(path)])
     return process(item, folder, Settings(**kwargs), pipeline)
+
+
+def test_the_pipeline_of_a_run_is_as_its_settings_say(shipped_model):
+    with create_pipeline(Settings(model=str(shipped_model), device='cpu', runtime='torch', detector='full',
+                                  max_faces=3)) as pipeline:
+        assert pipeline.recognizer.runtime == 'torch'
+        assert (pipeline.settings.detector, pipeline.settings.max_faces) == ('full', 3)
+    for settings, said in ((Settings(max_faces=0), 'max_faces must be 1 to 64, got 0'),
+                           (Settings(runtime='tpu'), "unknown runtime 'tpu'"),
+                           (Settings(model='/none.safetensors'), 'no weights file at /none.safetensors')):
+        with pytest.raises(PipelineError, match=said):
+            create_pipeline(settings)
 
 
 def rows_of(path):
@@ -245,4 +258,4 @@ def test_short_lived_faces_are_counted_apart():
 def test_folder_that_cannot_be_made(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match='file'):
-        Outputs(tmp_path / 'file' / 'out', 'a')
+        OutputFiles(tmp_path / 'file' / 'out', 'a')

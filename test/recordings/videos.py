@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_ros.clip import BuiltInClip
+from fer_ros.media.built_in_clip import BuiltInClip
 
 PARENTS = (b'moov', b'trak', b'mdia', b'minf', b'stbl')
 

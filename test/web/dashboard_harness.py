@@ -16,9 +16,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
+from fer_ros.diagnostic_keys import recent
 from fer_ros.emotions import EMOTIONS, valence
-from fer_ros.faces import FaceEmotion, FacesFrame, encode
 from fer_ros.nodes.image_conversion import to_message
+from fer_ros.results.faces import FaceEmotion, FacesFrame, encode
 
 URL = re.compile(r'the page is at (http://\S+)')
 
@@ -63,7 +64,7 @@ class Fer:
         """Publish nothing but diagnostics."""
         self.status = DiagnosticStatus(name='fer: faces', values=[
             KeyValue(key=k, value=v) for k, v in (('state', 'active'), ('device', 'cpu'), (
-                'image topic', '/camera/image_raw'), ('publishers', '0'), ('dropped in the last 3 s', '4'))])
+                'image topic', '/camera/image_raw'), ('publishers', '0'), (recent('dropped'), '4'))])
         self.calls: list[str] = []
         self.sent = 0
         """Results so far."""

@@ -1,0 +1,279 @@
+"""Where frames come from: a camera, a video file, a folder of pictures or the built-in clip. No ROS."""
+
+import math
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+# Read by OpenCV when it first opens a file: errors are raised here, FFmpeg need not print its own.
+os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+
+import cv2
+import numpy as np
+
+from fer_ros.media.built_in_clip import BuiltInClip
+
+STILL_RATE = 30.0
+"""Frames per second of sources that have no rate of their own."""
+PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+"""File names that end so are taken as pictures."""
+
+
+class SourceError(Exception):
+    """A source cannot be opened or ended in an error; the text is one line that names it and the remedy."""
+
+
+class Source(Protocol):
+    """Frames in order. Frames are uint8 (H, W, 3) BGR; their size may change in a folder of pictures."""
+
+    name: str
+    """For people."""
+    rate: float
+    """Frames per second."""
+    live: bool
+    """A camera: it gives frames at its own pace and has no end."""
+    warning: str
+    """What was wrong with the source up to now without stopping it; empty when nothing was."""
+
+    def read(self) -> np.ndarray | None:
+        """The next frame; None at the end. Raises SourceError."""
+
+    def skip(self) -> None:
+        """Leave out the next frame, which costs less than reading it."""
+
+    def rewind(self) -> None:
+        """Start again. Raises SourceError."""
+
+    def close(self) -> None: ...
+
+
+def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: int = 0) -> Source:
+    """Open a source and make sure that it gives frames.
+
+    Args:
+        video: camera number ('0'), device ('/dev/video0'), video file, picture or folder of pictures; empty or 'clip':
+            the built-in clip.
+        rate: frames per second; 0: the source's own, or `STILL_RATE`.
+        width, height: pixels to ask a camera for, or of the built-in clip; 0: its own.
+
+    Raises:
+        SourceError: there is no such file or device, or it holds no frames.
+    """
+    if video in ('', 'clip'):
+        return ClipSource(BuiltInClip(width or 640, height or 480, rate or STILL_RATE))
+    if video.isdecimal() or video.startswith('/dev/'):
+        return CameraSource(video, rate, width, height)
+    path = Path(video).expanduser()
+    if path.is_dir():
+        return PictureSource(_pictures(path), str(path), rate)
+    if not path.exists():
+        raise SourceError(f'no video at {video}: give a camera number, a video file or a folder of pictures')
+    if path.suffix.lower() in PICTURES:
+        return PictureSource([path], str(path), rate)
+    return VideoSource(path, rate)
+
+
+def frames(source: Source, loop: bool = False) -> Iterator[np.ndarray]:
+    """Every frame of `source`, which is closed after; with `loop` again and again."""
+    try:
+        while True:
+            frame = source.read()
+            if frame is None:
+                if not loop:
+                    return
+                source.rewind()
+            else:
+                yield frame
+    finally:
+        source.close()
+
+
+class ClipSource:
+    """The built-in clip."""
+
+    name, live, warning = 'the built-in clip', False, ''
+
+    def __init__(self, clip: BuiltInClip):
+        self.rate = clip.rate
+        self._clip = clip
+        self._index = 0
+
+    def read(self) -> np.ndarray | None:
+        if self._index >= len(self._clip):
+            return None
+        self._index += 1
+        return self._clip.frame(self._index - 1)
+
+    def skip(self) -> None:
+        self._index += 1
+
+    def rewind(self) -> None:
+        self._index = 0
+
+    def close(self) -> None:
+        pass
+
+
+class PictureSource:
+    """Pictures, one frame each. One that cannot be read is left out, and `warning` tells of it."""
+
+    live = False
+
+    def __init__(self, paths: list[Path], name: str, rate: float = 0.0):
+        self.name, self.rate, self.warning = name, rate or STILL_RATE, ''
+        self._paths = paths
+        self._index = 0
+        if not self._paths:
+            raise SourceError(f'no pictures in {name}: expected files ending in {", ".join(PICTURES)}')
+        if self.read() is None:
+            raise SourceError(f'none of the {len(paths)} pictures in {name} can be read: they are damaged or empty')
+        self.rewind()
+
+    def read(self) -> np.ndarray | None:
+        while self._index < len(self._paths):
+            path = self._paths[self._index]
+            self._index += 1
+            frame = _read_picture(path)
+            if frame is not None:
+                return frame
+            self.warning = f'{path} cannot be read and is left out'
+        return None
+
+    def skip(self) -> None:
+        self._index += 1
+
+    def rewind(self) -> None:
+        self._index = 0
+
+    def close(self) -> None:
+        pass
+
+
+class VideoSource:
+    """A video file. When it ends before its own count of frames, `warning` tells of it.
+
+    `time` is that of the last frame read, in seconds, by the container's stamps; `expected` the container's own count
+    of frames, which may be a guess.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, rate: float = 0.0):
+        self.name, self.warning = str(path), ''
+        self._path = path
+        self._capture = None
+        self._first: np.ndarray | None = None
+        self._given_rate = rate
+        self.rate = rate or STILL_RATE
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.close()
+        with _quiet_opencv():
+            self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # a telephone held upright says so in the container
+        good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
+        if not good:
+            self.close()
+            raise SourceError(f'{self._path} is not a video that can be read: it is damaged, incomplete or of another '
+                              'kind')
+        own = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = self._given_rate or (own if math.isfinite(own) and 0 < own <= 1000 else STILL_RATE)
+        self.expected = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._count = 0
+
+    def read(self) -> np.ndarray | None:
+        if self._first is not None:
+            frame, self._first = self._first, None
+        else:
+            frame = self._capture.read()[1]
+        return self._counted(frame is not None, frame)
+
+    @property
+    def time(self) -> float:
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
+    def skip(self) -> None:
+        if self._first is not None:
+            self._first = None
+            self._counted(True)
+        else:
+            self._counted(self._capture.grab())
+
+    def _counted(self, good: bool, frame: np.ndarray | None = None) -> np.ndarray | None:
+        if good:
+            self._count += 1
+        elif self._count < 0.98 * self.expected - 2:  # containers tell the count only about
+            self.warning = f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged'
+        return frame
+
+    def close(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+
+
+class CameraSource:
+    """A camera, by number or device file."""
+
+    live, warning = True, ''
+
+    def __init__(self, device: str, rate: float = 0.0, width: int = 0, height: int = 0):
+        self.name = f'/dev/video{device}' if device.isdecimal() else device
+        if not os.path.exists(self.name):
+            there = ', '.join(sorted(map(str, Path('/dev').glob('video*')))) or 'none'
+            raise SourceError(f'no camera at {self.name}: cameras of this machine: {there}')
+        with _quiet_opencv():
+            self._capture = cv2.VideoCapture(self.name, cv2.CAP_V4L2)
+        for key, value in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height),
+                           (cv2.CAP_PROP_FPS, rate)):
+            if value:
+                self._capture.set(key, value)
+        if not self._capture.isOpened() or not self._capture.grab():
+            self.close()
+            raise SourceError(f'{self.name} gives no frames: it is not a camera, another program uses it, or it may '
+                              'not be read (group video)')
+        own = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = own if math.isfinite(own) and own > 0 else rate or STILL_RATE
+
+    def read(self) -> np.ndarray:
+        frame = self._capture.read()[1]
+        if frame is None:
+            raise SourceError(f'{self.name} gives no more frames: is it still connected?')
+        return frame
+
+    def skip(self) -> None:
+        self._capture.grab()
+
+    def rewind(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """No warnings about what is raised as an error."""
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Pictures in `folder` in the order in which people count: 2 before 10."""
+    def key(path: Path) -> list:
+        return [(int(part), '') if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', path.name)]
+    return sorted((path for path in folder.iterdir() if path.suffix.lower() in PICTURES), key=key)
+
+
+def _read_picture(path: Path) -> np.ndarray | None:
+    try:
+        return cv2.imread(str(path), cv2.IMREAD_COLOR)
+    except cv2.error:  # an empty file, or more pixels than OpenCV takes
+        return None

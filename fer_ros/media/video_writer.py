@@ -1,0 +1,81 @@
+"""Frames with stamps to a video file."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_ros.atomic_files import partial
+
+LONGEST_GAP = 5.0
+"""Seconds; a longer pause between two frames is not recorded."""
+
+
+class VideoWriter:
+    """Writes an .mp4 file (MPEG-4 part 2) that plays as fast as the stamps say, however unevenly the frames came.
+
+    The file appears when the recorder is closed.
+
+    Args:
+        path: of the file.
+        rate: its frames per second.
+    """
+
+    def __init__(self, path: Path, rate: float):
+        self.path, self.rate = Path(path), rate
+        partial(self.path).unlink(missing_ok=True)  # of a process that was killed
+        self.frames = 0
+        """Written so far."""
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+        self._start = 0.0
+        self._newest = 0.0
+
+    def add(self, image: np.ndarray, stamp: float) -> None:
+        """Write a frame as often as its time needs; one that comes too soon after the last, or is older, is left out.
+
+        Args:
+            image: uint8 (height, width, 3) BGR. The first one gives the video's size; others are scaled to it.
+            stamp: seconds.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if self._writer is None:
+            self._open(image, stamp)
+        elif stamp < self._newest or stamp > self._newest + LONGEST_GAP:
+            self._start = stamp - self.frames / self.rate
+        self._newest = stamp
+        due = int((stamp - self._start) * self.rate + 1e-6) + 1
+        if due > self.frames:
+            frame = image if image.shape[1::-1] == self._size else cv2.resize(image, self._size)
+            for _ in range(due - self.frames):
+                self._writer.write(frame)
+            self.frames = due
+
+    def _open(self, image: np.ndarray, stamp: float) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._size = image.shape[1::-1]
+        self._writer = cv2.VideoWriter(str(partial(self.path)), cv2.VideoWriter_fourcc(*'mp4v'), self.rate, self._size)
+        if not self._writer.isOpened():
+            raise OSError(f'cannot write a video of {self._size[0]}×{self._size[1]} to {self.path}')
+        self._start = stamp
+
+    def close(self) -> None:
+        """Complete the file. Without any frame there is none.
+
+        Raises:
+            OSError: not all frames could be written; nothing is left.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        # OpenCV does not tell when a frame could not be written.
+        capture = cv2.VideoCapture(str(partial(self.path)), cv2.CAP_FFMPEG)
+        written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        if written < self.frames:
+            partial(self.path).unlink(missing_ok=True)
+            raise OSError(f'only {written} of {self.frames} frames could be written to {self.path}: is the disk full?')
+        partial(self.path).replace(self.path)

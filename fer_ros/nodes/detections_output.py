@@ -1,0 +1,48 @@
+"""vision_msgs output: every face as a detection whose hypotheses are the seven emotions."""
+
+from rclpy.lifecycle import LifecycleNode
+from std_msgs.msg import Header
+
+from fer_ros.emotions import EMOTIONS
+from fer_ros.nodes import qos
+from fer_ros.nodes.outputs import Output, ProcessedFrame
+from fer_ros.results.faces import FaceEmotion
+
+try:
+    from vision_msgs.msg import Detection2D, Detection2DArray, ObjectHypothesis, ObjectHypothesisWithPose
+except ImportError:
+    Detection2DArray = None
+
+
+def available() -> bool:
+    """Whether vision_msgs is installed."""
+    return Detection2DArray is not None
+
+
+class DetectionsOutput(Output):
+    """``~/detections`` (vision_msgs/Detection2DArray) while someone subscribes; also when there is no face."""
+
+    def __init__(self, node: LifecycleNode):
+        self._node = node
+        self._publisher = node.create_lifecycle_publisher(Detection2DArray, '~/detections', qos.result(),
+                                                          qos_overriding_options=qos.overridable())
+
+    def publish(self, frame: ProcessedFrame) -> None:
+        if self._publisher.get_subscription_count():
+            detections = [detection(face, frame.header) for face in frame.result.faces]
+            self._publisher.publish(Detection2DArray(header=frame.header, detections=detections))
+
+    def close(self) -> None:
+        self._node.destroy_lifecycle_publisher(self._publisher)
+
+
+def detection(face: FaceEmotion, header: Header):
+    """vision_msgs/Detection2D of `face`: bbox in pixels, one hypothesis for each of `EMOTIONS`, the likeliest first."""
+    x, y, width, height = face.box
+    message = Detection2D(header=header, id=face.face_id)
+    message.bbox.center.position.x, message.bbox.center.position.y = x + width / 2, y + height / 2
+    message.bbox.size_x, message.bbox.size_y = float(width), float(height)
+    ranked = sorted(zip(face.probabilities, EMOTIONS, strict=True), reverse=True)
+    message.results = [ObjectHypothesisWithPose(hypothesis=ObjectHypothesis(class_id=emotion, score=probability))
+                       for probability, emotion in ranked]
+    return message

@@ -1,0 +1,53 @@
+"""Image input: the topic ``image``, raw or compressed, in whose images the node itself finds the faces."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from fer_ros.nodes import qos
+from fer_ros.nodes.frame_input import ClassifiedFrame
+from fer_ros.nodes.image_conversion import compressed_to_bgr, to_bgr
+from fer_ros.perception.settings import PipelineSettings
+
+
+class ImageInput:
+    """A `FrameInput` of whole images.
+
+    Args:
+        parameters: image_transport is used.
+    """
+
+    gives_images = True
+
+    def __init__(self, node: LifecycleNode, parameters: SimpleNamespace):
+        self._node = node
+        self._compressed = parameters.image_transport == 'compressed'
+        self.subscription: Subscription | None = None
+
+    def create_pipeline(self, settings: PipelineSettings):
+        """A `FacePipeline`."""
+        # torch and MediaPipe take seconds and memory; a node that only waits to be configured needs neither.
+        from fer_ros.perception.pipeline import FacePipeline
+        return FacePipeline(settings)
+
+    def open(self, handle: Callable[[Image | CompressedImage], None]) -> None:
+        """Subscribe to ``image``, or ``image/compressed``."""
+        topic = self._node.resolve_topic_name('image') + ('/compressed' if self._compressed else '')
+        self.subscription = self._node.create_subscription(
+            CompressedImage if self._compressed else Image, topic, handle, qos.latest_image(),
+            qos_overriding_options=qos.overridable())
+
+    def classify(self, pipeline, message: Image | CompressedImage, stamp: float) -> ClassifiedFrame:
+        """The faces that the pipeline finds in the image. Raises ConversionError, PipelineError."""
+        image = compressed_to_bgr(message) if self._compressed else to_bgr(message)
+        height, width = image.shape[:2]
+        return ClassifiedFrame(pipeline.process(image, stamp), width, height, image)
+
+    def close(self) -> None:
+        """Destroy the subscription."""
+        if self.subscription is not None:
+            self._node.destroy_subscription(self.subscription)
+            self.subscription = None

@@ -1,0 +1,98 @@
+"""Start, spin and end a node as a program: quiet on signals, one line and an exit code for a user's mistake."""
+
+import signal
+import time
+from collections.abc import Callable
+
+import rclpy
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+from fer_ros.nodes.shared_memory import remove_orphans
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+WAKE_UP = 0.2
+"""Seconds after which a signal is seen at the latest: waiting for messages does not return to Python."""
+NAME_PERIOD = 1.0
+"""Seconds between two looks at the names of all nodes."""
+
+
+class Stop(Exception):
+    """Raised in a node to end its program: without text in success, with text (one line) as an error."""
+
+
+def run(name: str, create: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Spin the node that `create` makes until it raises `Stop` or a signal comes.
+
+    A node's `close()`, where it has one, is called before it is destroyed, also after an error.
+
+    Returns:
+        The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
+    """
+    node = None
+    remove_orphans()
+    try:
+        # rclpy's own handlers end all communication before the node could say that it ends.
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        for number in SIGNALS:
+            signal.signal(number, signal.default_int_handler)
+        node = create()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        names = _NameWatch(node)
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=WAKE_UP)
+            names.look()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except Stop as stop:
+        return fail(name, stop) if str(stop) else 0
+    except RCLError as error:
+        # A shutdown from elsewhere invalidates the context under whatever is being done.
+        return 0 if node is not None and not rclpy.ok() else fail(name, error)
+    finally:
+        for number in SIGNALS:  # ros2 launch and the terminal both send one
+            signal.signal(number, signal.SIG_IGN)
+        if node is not None:
+            getattr(node, 'close', lambda: None)()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def namesakes(node: Node) -> str:
+    """What to do about other nodes with the name of `node`; empty when there are none."""
+    name = node.get_fully_qualified_name()
+    count = sum(f'{namespace.rstrip("/")}/{base}' == name for base, namespace in node.get_node_names_and_namespaces())
+    if count < 2:
+        return ''
+    return (f'{count} nodes are named {name}, and what they publish mixes: rename one with --ros-args -r __node:=name, '
+            'or give it a namespace with -r __ns:=/name (one that was killed counts for 20 s more)')
+
+
+class _NameWatch:
+    """Logs once when another node of the same name comes."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self._due = 0.0
+        self._told = False
+
+    def look(self) -> None:
+        """To be called often."""
+        if (now := time.monotonic()) < self._due:
+            return
+        self._due = now + NAME_PERIOD
+        text = namesakes(self._node)
+        if text and not self._told:
+            self._node.get_logger().warning(text)
+        self._told = bool(text)
+
+
+def fail(name: str, error: Exception) -> int:
+    """Log the first line of `error` as the reason why the program `name` ends; returns its exit code."""
+    get_logger(name).fatal(str(error).splitlines()[0])
+    return 1

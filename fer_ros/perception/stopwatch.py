@@ -1,0 +1,18 @@
+"""How long the stages of a frame take."""
+
+import time
+
+
+class Stopwatch:
+    """Starts when it is created; `stop` ends a stage and starts the next."""
+
+    def __init__(self) -> None:
+        self.timings: dict[str, float] = {}
+        """Seconds by stage, in the order in which the stages ended."""
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """The time since the last call, or since the start, is that of `stage`."""
+        now = time.perf_counter()
+        self.timings[stage] = now - self._last
+        self._last = now

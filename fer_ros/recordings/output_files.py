@@ -1,0 +1,136 @@
+"""The files that are written for a recording: seen under their names only when all are complete."""
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fer_ros.atomic_files import partial, write_picture
+from fer_ros.drawing.annotate import annotate
+from fer_ros.drawing.colours import FaceColours
+from fer_ros.drawing.valence_plot import ValencePlot
+from fer_ros.media.video_writer import LONGEST_GAP, VideoWriter
+from fer_ros.parameters import VALENCE_PLOT, defaults
+from fer_ros.results.faces import FacesFrame
+from fer_ros.results.faces_csv import FacesCsv
+from fer_ros.results.history import FacesHistory
+
+MIN_LIFE: float = defaults(VALENCE_PLOT)['min_life']
+"""Seconds; faces followed for less are in the CSV, but not drawn."""
+WINDOW = 30.0
+"""Seconds of the line under an annotated frame."""
+FLUSH = 1.0
+"""Seconds of work that are lost at most when the program is killed."""
+
+
+class OutputFiles:
+    """CSV, summary, picture and perhaps an annotated video of one recording.
+
+    Until `complete` the files lie beside with ``.partial`` in their names; `close` leaves there what was written.
+
+    Args:
+        folder: made if it is not there.
+        name: of the files, without suffix.
+        rate: frames per second of the annotated video; 0: none is made.
+
+    Raises:
+        OSError: here and in every method: a file cannot be written.
+    """
+
+    def __init__(self, folder: Path, name: str, rate: float = 0.0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._paths = {suffix: folder / f'{name}.{suffix}' for suffix in ('csv', 'png', 'mp4', 'json')}
+        for path in self._paths.values():
+            partial(path).unlink(missing_ok=True)
+            partial(partial(path)).unlink(missing_ok=True)  # of a recorder that was killed
+        self._file = partial(self._paths['csv']).open('w', encoding='utf-8', newline='')
+        self._csv = FacesCsv(self._file)
+        self._flushed = time.monotonic()
+        self._history = FacesHistory()
+        self._colours = FaceColours()
+        self._video = _AnnotatedVideo(partial(self._paths['mp4']), rate, self._colours) if rate else None
+
+    def add(self, index: int, image: np.ndarray, frame: FacesFrame) -> None:
+        """`frame` holds what was read in `image`; its stamp counts from the first frame."""
+        for face in frame.faces:
+            self._csv.write(frame.stamp_ns, index, face)
+        if time.monotonic() - self._flushed > FLUSH:
+            self._file.flush()
+            self._flushed = time.monotonic()
+        self._history.add(frame)
+        if self._video is not None:
+            self._video.add(image, frame)
+
+    def complete(self, summary: dict) -> list[Path]:
+        """Write what is left to write and give all files their names, the summary last."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        write_picture(partial(self._paths['png']), ValencePlot(1280, 480, min_life=MIN_LIFE,
+                                                               colours=self._colours).whole(self._history))
+        suffixes: Iterable[str] = ('csv', 'png', 'json')
+        if self._video is not None:
+            self._video.close()
+            suffixes = ('csv', 'png', 'mp4', 'json')
+        partial(self._paths['json']).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + '\n',
+                                                encoding='utf-8')
+        written = [suffix for suffix in suffixes if partial(self._paths[suffix]).exists()]
+        for suffix in written:
+            os.replace(partial(self._paths[suffix]), self._paths[suffix])
+        return [self._paths[suffix] for suffix in written]
+
+    def close(self) -> None:
+        """Keep what was written, under the partial names. After `complete` it does nothing."""
+        self._file.close()
+        if self._video is not None:
+            self._video.close()
+
+
+class _AnnotatedVideo:
+    """Frames with what was read in them, above the line of the last seconds; of constant rate."""
+
+    def __init__(self, path: Path, rate: float, colours: FaceColours) -> None:
+        self._path = path
+        self._recorder = VideoWriter(path, rate)
+        self._colours = colours
+        self._history = FacesHistory(WINDOW)
+        self._plot: ValencePlot | None = None
+        self._shown: np.ndarray | None = None
+        self._time = 0.0
+        self._closed = False
+
+    def add(self, image: np.ndarray, frame: FacesFrame) -> None:
+        self._history.add(frame)
+        # The frame before stays until this one; longer pauses would be left out by the recorder.
+        while self._shown is not None and frame.stamp - self._time > LONGEST_GAP / 2:
+            self._record(self._shown, self._time + LONGEST_GAP / 2)
+        if self._shown is not None:
+            self._record(self._shown, max(self._time, frame.stamp - 1.0 / self._recorder.rate))
+        if self._plot is None:
+            width = max(320, image.shape[1] + image.shape[1] % 2)
+            height = max(180, round(0.4 * min(image.shape[0], width)))
+            self._plot = ValencePlot(width, height + height % 2, min_life=MIN_LIFE, colours=self._colours)
+            self._size = image.shape[1], image.shape[0]
+        line = self._plot.rolling(self._history, frame.stamp_ns, WINDOW)
+        if image.shape[1::-1] != self._size:
+            image = cv2.resize(image, self._size)
+        picture = annotate(image, frame, self._colours)
+        left = (line.shape[1] - picture.shape[1]) // 2
+        picture = cv2.copyMakeBorder(picture, 0, picture.shape[0] % 2, left, line.shape[1] - picture.shape[1] - left,
+                                     cv2.BORDER_CONSTANT)
+        self._shown = np.vstack([picture, line])
+        self._record(self._shown, frame.stamp)
+
+    def _record(self, picture: np.ndarray, stamp: float) -> None:
+        self._recorder.add(picture, stamp)
+        self._time = stamp
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._recorder.close()

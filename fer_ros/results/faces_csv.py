@@ -1,0 +1,34 @@
+"""Faces as CSV: one row per face and frame."""
+
+import csv
+from typing import TextIO
+
+from fer_ros.emotions import EMOTIONS
+from fer_ros.results.faces import FaceEmotion
+
+COLUMNS = ('time_s', 'frame', 'face_id', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'valence',
+           'raw_valence', *EMOTIONS)
+
+
+class FacesCsv:
+    """Writes the header line at once and a row for each face.
+
+    Args:
+        file: open for writing text with ``newline=''``.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer = csv.writer(file, lineterminator='\n')
+        self._writer.writerow(COLUMNS)
+
+    def write(self, time_ns: int, frame: int, face: FaceEmotion) -> None:
+        """
+        Args:
+            time_ns: written in seconds with six decimals.
+            frame: number of the frame.
+        """
+        seconds, micros = divmod((time_ns + 500) // 1000, 1_000_000)
+        self._writer.writerow((
+            f'{seconds}.{micros:06d}', frame, face.face_id,
+            *(f'{v:.1f}' for v in face.box), face.emotion,
+            *(f'{v:.4f}' for v in (face.confidence, face.valence, face.raw_valence, *face.probabilities))))

@@ -1,0 +1,229 @@
+"""The whole thing on a machine without ROS: source, fer_node, plot and live table as processes over DDS.
+
+    python -m fer_ros.tools.demo --video 0 --seconds 20 --output demo_output
+
+With --dashboard the page in the browser takes the place of plot and table, until Ctrl-C.
+"""
+
+import argparse
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import fer_ros
+from fer_ros.package_files import shared_file
+
+START = 120.0
+"""Seconds that the processes have to show the first result."""
+GRACE = 15.0
+"""Seconds that a process has to end after it was asked to."""
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text is one line."""
+
+
+class Processes:
+    """Programs of this package as child processes, each in a process group of its own, with a log file each."""
+
+    def __init__(self, logs: Path, environment: dict[str, str]):
+        self._logs, self._environment = logs, environment
+        self._running: dict[str, subprocess.Popen] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def start(self, name: str, *arguments: str, to_terminal: bool = False) -> None:
+        """Start fer_ros.nodes.<name>; its standard output goes to the terminal instead of its log if so wanted."""
+        with self._log(name).open('wb') as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, '-m', f'fer_ros.nodes.{name}', *arguments], stdin=subprocess.DEVNULL,
+                stdout=None if to_terminal else log, stderr=log, env=self._environment, start_new_session=True)
+
+    def wait_for(self, name: str, seconds: float, condition: Callable[[], bool] = lambda: False) -> None:
+        """Until `name` has ended well, or `condition` holds.
+
+        Raises:
+            DemoError: it or another process failed, or it takes longer than `seconds`.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.check(may_end=name)
+            if self._running[name].poll() == 0 or condition():
+                return
+            time.sleep(0.1)
+        raise DemoError(f'nothing came from {name} within {seconds:.0f} s; see {self._logs}')
+
+    def pid(self, name: str) -> int:
+        """Process id of `name`."""
+        return self._running[name].pid
+
+    def check(self, may_end: str = '') -> None:
+        """
+        Raises:
+            DemoError: a process failed, or one other than `may_end` has ended.
+        """
+        for name, process in self._running.items():
+            code = process.poll()
+            if code or (code == 0 and name != may_end):
+                raise DemoError(f'{name} has ended: {self._last_line(name)}')
+
+    def end(self) -> None:
+        """Interrupt every process, wait for its end, and kill the groups of those that do not end."""
+        for number, seconds in ((signal.SIGINT, GRACE), (signal.SIGKILL, GRACE)):
+            for process in self._running.values():
+                if process.poll() is None:
+                    os.killpg(process.pid, number)
+            end = time.monotonic() + seconds
+            for process in self._running.values():
+                try:
+                    process.wait(max(0.0, end - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    continue
+
+    def log(self, name: str) -> str:
+        """What it has logged so far."""
+        return self._log(name).read_text(errors='replace')
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f'{name}.log'
+
+    def _last_line(self, name: str) -> str:
+        lines = self.log(name).splitlines()
+        line = next((line for line in reversed(lines) if line.startswith('[FATAL]')), lines[-1] if lines else '')
+        return line.rpartition(f'[{name}]: ')[2] or 'no message'
+
+
+def environment() -> dict[str, str]:
+    """For child processes: local only, a domain of its own, shared memory large enough for images.
+
+    What the user has set stays, but for the range of discovery: images do not leave the machine. The range alone would
+    leave open ports on every network interface, which the profile closes.
+    """
+    result = dict(os.environ, ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
+    # Domains up to 101 keep clear of the ports that Linux gives to programs.
+    result.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
+    if 'FASTRTPS_DEFAULT_PROFILES_FILE' not in result and 'FASTDDS_DEFAULT_PROFILES_FILE' not in result:
+        profile = str(shared_file('config/fastdds_local.xml'))
+        result.update(FASTRTPS_DEFAULT_PROFILES_FILE=profile, FASTDDS_DEFAULT_PROFILES_FILE=profile)
+    if (Path(sys.prefix) / 'share' / 'ament_index').is_dir():  # ROS 2 as wheels
+        result.setdefault('AMENT_PREFIX_PATH', sys.prefix)
+    folders = [str(Path(fer_ros.__file__).resolve().parent.parent), result.get('PYTHONPATH', '')]
+    result['PYTHONPATH'] = os.pathsep.join(filter(None, folders))
+    return result
+
+
+def run(video: str, seconds: float, output: Path) -> list[Path]:
+    """Run the demo and return the files it has made.
+
+    Args:
+        video: as `fer_ros.media.frame_sources.open_source` takes it.
+        seconds: from the first result to the end.
+
+    Raises:
+        DemoError: a process failed.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    wanted = {suffix: output / name for suffix, name in
+              (('.mp4', 'annotated.mp4'), ('.csv', 'valence.csv'), ('.png', 'valence.png'))}
+    for path in wanted.values():  # a run that fails must not look like one that did not
+        path.unlink(missing_ok=True)
+    child_environment = environment()
+    processes = Processes(output / 'logs', child_environment)
+    plots = output / 'plots'
+    before = set(plots.glob('*'))
+    print(f'fer_ros on {video or "the built-in clip"} for {seconds:g} s (ROS_DOMAIN_ID='
+          f'{child_environment["ROS_DOMAIN_ID"]}), Ctrl-C ends it', flush=True)
+    try:
+        processes.start('fer_node', '--ros-args', '-r', 'image:=image_raw')
+        processes.start('video_source', '--ros-args', *_parameter('video', video))
+        processes.start('valence_plot', '--ros-args', '-p', f'output_dir:={plots}', '-p',
+                        f'seconds:={min(max(seconds, 1.0), 3600.0):.1f}')
+        processes.start('live_table', '--ros-args', '-p', f'seconds:={seconds:.1f}', '-p',
+                        f'video:={wanted[".mp4"]}', to_terminal=True)
+        processes.wait_for('live_table', START + seconds)
+    finally:
+        processes.end()
+        for path in set(plots.glob('*')) - before:
+            if path.suffix in wanted:
+                path.replace(wanted[path.suffix])
+        if plots.is_dir() and not any(plots.iterdir()):
+            plots.rmdir()
+    missing = [path.name for path in wanted.values() if not path.exists()]
+    if missing:
+        raise DemoError(f'{", ".join(missing)} missing in {output}; see {output / "logs"}')
+    return list(wanted.values())
+
+
+def run_dashboard(video: str, port: int, output: Path) -> None:
+    """Serve the page of the node `dashboard` until it is interrupted.
+
+    Args:
+        video: as for `run`; 'none': no source, for a camera that is chosen on the page or runs already.
+        port: of the page.
+        output: folder for the logs.
+
+    Raises:
+        DemoError: a process failed.
+    """
+    processes = Processes(output / 'logs', environment())
+    try:
+        processes.start('dashboard', '--ros-args', '-p', f'port:={port}')
+        processes.start('fer_node', '--ros-args', '-r', 'image:=image_raw')
+        if video != 'none':
+            processes.start('video_source', '--ros-args', *_parameter('video', video))
+        processes.wait_for('dashboard', START, lambda: 'the page is at' in processes.log('dashboard'))
+        print(f'fer_ros on {"what the page chooses" if video == "none" else video or "the built-in clip"}: '
+              f'http://127.0.0.1:{port} (Ctrl-C ends it)', flush=True)
+        processes.wait_for('dashboard', math.inf)
+    finally:
+        processes.end()
+
+
+def _parameter(name: str, value: str) -> list[str]:
+    """ROS arguments for a text, which YAML would else read as a number ('0') or refuse (empty)."""
+    return ['-p', f'{name}:="{value}"'] if value else []
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point: exit code 0 after `seconds`, 1 after a failure, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(description='Faces, emotions and valence, live in the terminal.')
+    parser.add_argument('--video', default='', help='camera number, video file or folder of pictures; else the '
+                        'built-in clip; with --dashboard also none')
+    parser.add_argument('--dashboard', action='store_true', help='show a page in the browser, until Ctrl-C')
+    parser.add_argument('--port', type=int, default=8080, help='of that page (default: 8080)')
+    parser.add_argument('--seconds', type=_seconds, default=20.0, help='how long to run (default: 20)')
+    parser.add_argument('--output', type=Path, default=Path('demo_output'), help='folder (default: demo_output)')
+    options = parser.parse_args(args)
+
+    def interrupt(*_) -> None:
+        raise KeyboardInterrupt
+    signal.signal(signal.SIGTERM, interrupt)
+    files = []
+    try:
+        if options.dashboard:
+            run_dashboard(options.video, options.port, options.output)
+        else:
+            files = run(options.video, options.seconds, options.output)
+    except DemoError as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    for path in files:
+        print(path)
+    return 0
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 86400:
+        raise argparse.ArgumentTypeError('must be 1 to 86400')
+    return value
+
+
+if __name__ == '__main__':
+    sys.exit(main())

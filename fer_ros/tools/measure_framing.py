@@ -1,0 +1,122 @@
+"""Measure how a detector's faces lie in the training pictures, and whether crops made so are read as well.
+
+The detector is run over pictures of the data set, enlarged four times with a reflected border so that a face
+that fills its picture is found. Printed are the constants of `fer_ros.perception.cropping`, and with --model
+the network's accuracy on the original pictures and on faces cut out again around what the detector found.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from fer_ros.msfernet import data
+from fer_ros.msfernet.network import INPUT_SIZE
+from fer_ros.perception import PipelineError
+from fer_ros.perception.cropping import FRAMING, BoxFraming, KeypointFraming, crop_faces, eyes_and_mouth
+from fer_ros.perception.detection import DETECTORS, Detection, FaceDetector, create_detector
+from fer_ros.perception.recognition import EmotionRecognizer
+
+ENLARGED = 4
+BORDER = 0.5
+"""Of the picture's side, on each side."""
+BATCH = 64
+
+
+def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """A grey (48, 48) picture as a BGR image to detect in; with it, the frame's corner (x = y) and side in pixels."""
+    side = ENLARGED * INPUT_SIZE
+    margin = round(BORDER * side)
+    large = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
+    large = cv2.copyMakeBorder(large, *[margin] * 4, cv2.BORDER_REFLECT)
+    return cv2.cvtColor(large, cv2.COLOR_GRAY2BGR), margin, side
+
+
+def find(detector: FaceDetector, image: np.ndarray) -> Detection | None:
+    """The largest face that covers the image's centre: reflections lie beside it."""
+    x, y = image.shape[1] / 2, image.shape[0] / 2
+    faces = [d for d in detector.detect(image)
+             if d.box[0] < x < d.box[0] + d.box[2] and d.box[1] < y < d.box[1] + d.box[3]]
+    return max(faces, key=lambda d: d.box[2] * d.box[3], default=None)
+
+
+def relate(detection: Detection, corner: float, side: float) -> np.ndarray:
+    """(9,) the frame's side in box sides, its centre above and right of the box's in frame sides, eyes and mouth."""
+    x, y, width, height = detection.box
+    centre = corner + side / 2
+    points = (eyes_and_mouth(detection.keypoints) - corner) / side
+    return np.array([side / np.sqrt(width * height), (y + height / 2 - centre) / side,
+                     (centre - x - width / 2) / side, *points.ravel()])
+
+
+def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Share of (N, 48, 48) faces read as labelled, and mean negative log-likelihood in nats."""
+    probabilities = np.concatenate([recognizer.probabilities(crops[i:i + BATCH]) for i in range(0, len(crops), BATCH)])
+    of_label = probabilities[np.arange(len(labels)), labels]
+    return float((probabilities.argmax(1) == labels).mean()), float(-np.log(np.maximum(of_label, 1e-9)).mean())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog='python -m fer_ros.tools.measure_framing', description=__doc__)
+    parser.add_argument('--data', required=True, type=Path, help='data set, as fer_ros.msfernet.train reads it')
+    parser.add_argument('--split', default='validation')
+    parser.add_argument('--count', type=int, default=500, help='pictures, taken evenly over the split (default 500)')
+    parser.add_argument('--detector', choices=DETECTORS, default=DETECTORS[0])
+    parser.add_argument('--detector-model', default='', help='the detector\'s file, if it needs one')
+    parser.add_argument('--model', help='weights file: compare accuracy on original and re-detected faces')
+    options = parser.parse_args(arguments)
+    try:
+        faces = data.subset(data.load(options.data, options.split), options.count)
+        detector = create_detector(options.detector, model=options.detector_model)
+        recognizer = EmotionRecognizer(options.model, 'cpu') if options.model else None
+    except (data.DataError, PipelineError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+
+    found, rows = [], []
+    for index, picture in enumerate(tqdm(faces.images, desc='detecting', unit='face')):
+        image, corner, side = enlarge(picture)
+        detection = find(detector, image)
+        if detection is not None:
+            found.append((index, detection))
+            rows.append(relate(detection, corner, side))
+    detector.close()
+    print(f'{len(found)} of {len(faces)} faces found')
+    if not found:
+        print('error: no face found: nothing to measure', file=sys.stderr)
+        return 1
+    rows = np.array(rows)
+    middle, low, high = (np.percentile(rows, q, axis=0).round(3) for q in (50, 25, 75))
+    for name, values in zip(('side', 'up', 'right'), zip(middle, low, high, strict=False), strict=False):
+        print('{:5} median {:.3f}, middle half {:.3f} to {:.3f}'.format(name, *values))
+    eyes_mouth = [tuple(point) for point in middle[3:].reshape(3, 2).tolist()]
+    box = BoxFraming(float(middle[0]), float(middle[1]))
+    keypoints = KeypointFraming(*eyes_mouth)
+    print(box, keypoints, sep='\n')
+    if recognizer:
+        _compare(recognizer, faces, found, box, keypoints, FRAMING[options.detector])
+    return 0
+
+
+def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tuple[int, Detection]], box: BoxFraming,
+             keypoints: KeypointFraming, shipped: BoxFraming | KeypointFraming) -> None:
+    indices = [index for index, _ in found]
+    ways = {'around the box, not turned': lambda d: box.square(Detection(d.box, d.score, np.zeros((0, 2)))),
+            'around the box, turned': box.square, 'by eyes and mouth': keypoints.square,
+            'by the constants in cropping': shipped.square}
+    crops = {name: [] for name in ways}
+    for index, detection in tqdm(found, desc='cropping', unit='face'):
+        image, _, _ = enlarge(faces.images[index])
+        for name, square in ways.items():
+            crops[name].append(crop_faces(image, [square(detection)])[0])
+    labels = faces.labels[indices]
+    for name, pictures in {'original pictures': faces.images[indices], **crops}.items():
+        right, loss = accuracy(recognizer, np.array(pictures), labels)
+        print(f'{name:30} accuracy {right:.3f}, loss {loss:.3f}')
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""A recording of what is read, as CSV in memory until someone downloads it."""
+
+import io
+import threading
+import time
+from collections.abc import Callable
+
+from fer_ros.results.faces import FacesFrame
+from fer_ros.results.faces_csv import FacesCsv
+
+
+class CsvRecorder:
+    """Rows as `fer_ros.results.faces_csv` has them; ``time_s`` is the image's stamp, ``frame`` counts from the start.
+
+    Empty, running, or stopped with something to download; only an empty one can be started, so that nothing gets lost
+    by mistake. Any thread may call.
+
+    Args:
+        max_bytes: it stops by itself at this size.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_bytes, self._clock = max_bytes, clock
+        self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._text: io.StringIO | None = None
+        self._running = self._full = False
+        self._frames = self._rows = 0
+        self._begin = self._end = 0.0
+
+    def start(self) -> bool:
+        """Begin; False when there is one already."""
+        with self._lock:
+            if self._text is not None:
+                return False
+            self._text = io.StringIO(newline='')
+            self._csv = FacesCsv(self._text)
+            self._running = True
+            self._begin = self._clock()
+            return True
+
+    def add(self, frame: FacesFrame) -> None:
+        """Write the faces of `frame` if it is running."""
+        with self._lock:
+            if not self._running:
+                return
+            for face in frame.faces:
+                self._csv.write(frame.stamp_ns, self._frames, face)
+            self._frames += 1
+            self._rows += len(frame.faces)
+            if self._text.tell() >= self._max_bytes:
+                self._full = True
+                self._halt()
+
+    def stop(self) -> None:
+        """End it; it can be downloaded until `delete`."""
+        with self._lock:
+            if self._running:
+                self._halt()
+
+    def _halt(self) -> None:
+        self._running = False
+        self._end = self._clock()
+
+    def delete(self) -> None:
+        """Forget it."""
+        with self._lock:
+            self._clear()
+
+    def csv(self) -> bytes | None:
+        """The file so far; None without a recording."""
+        with self._lock:
+            return None if self._text is None else self._text.getvalue().encode()
+
+    def state(self) -> dict:
+        """``state`` ('empty', 'running', 'stopped'), ``seconds``, ``rows``, and whether it was ``full``."""
+        with self._lock:
+            state = 'empty' if self._text is None else 'running' if self._running else 'stopped'
+            end = self._clock() if self._running else self._end
+            return {'state': state, 'seconds': end - self._begin, 'rows': self._rows, 'full': self._full}

@@ -1,0 +1,131 @@
+"""The tab Live."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Protocol
+
+from nicegui import json, ui
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fer_ros.web.live.jpeg_stream import JpegStream
+from fer_ros.web.live.state import LiveState
+from fer_ros.web.live.webcam import Webcam
+from fer_ros.web.server.settings import WebSettings
+from fer_ros.web.texts import Live
+from fer_ros.web.theme import CHART, palette
+
+ANSWER = 10.0
+"""Seconds that the node `fer` has to answer; a calibration takes two."""
+DISCOVERY_PERIOD = 0.2
+"""Seconds between two looks whether the service is there."""
+FRESH = {'Cache-Control': 'no-store'}
+
+
+class LiveSource(Protocol):
+    """What the tab shows and can ask for."""
+
+    state: LiveState
+    webcam: Webcam
+
+    def calibrate(self) -> Future[tuple[bool, str]]:
+        """Take the primary face's present expression as neutral; whether it succeeded, and what came of it."""
+
+    def reset_calibration(self) -> Future[tuple[bool, str]]:
+        """Forget all calibrations."""
+
+
+class LivePage:
+    """One for the program; `build` is called for each browser."""
+
+    def __init__(self, settings: WebSettings, live: LiveSource) -> None:
+        self._settings, self._live, self._state = settings, live, live.state
+        self._frames = JpegStream(live.state, rate=settings.image_rate, width=settings.image_width,
+                                  quality=settings.image_quality)
+
+    def build(self) -> None:
+        """Fill the tab, in a NiceGUI page."""
+        view = _LiveView(self._settings)
+        recorder, webcam = self._state.recorder, self._live.webcam
+        view.on('record', lambda: recorder.stop() if recorder.state()['state'] == 'running' else recorder.start())
+        view.on('delete', recorder.delete)
+        view.on('clear', self._clear)
+        view.on('calibrate', lambda: self._ask(self._live.calibrate, Live.calibrating))
+        view.on('reset', lambda: self._ask(self._live.reset_calibration))
+        view.on('webcam', lambda event: self._start_webcam(str(event.args)))
+        view.on('webcamstop', lambda: asyncio.to_thread(webcam.stop))
+
+    def _clear(self) -> None:
+        self._state.clear()
+        ui.notify(Live.cleared)
+
+    async def _ask(self, service: Callable[[], Future[tuple[bool, str]]], while_waiting: str = '') -> None:
+        if while_waiting:
+            ui.notify(while_waiting, timeout=2500)
+        try:
+            success, message = await asyncio.wait_for(_answer(service), ANSWER)
+        except asyncio.TimeoutError:
+            success, message = False, Live.no_service
+        ui.notify(message, type='positive' if success else 'negative', timeout=8000, close_button='OK')
+
+    def _start_webcam(self, device: str) -> None:
+        if self._state.image_publishers:
+            ui.notify(Live.webcam_busy.format(topic=self._state.image_topic), type='negative', timeout=8000)
+        else:
+            self._live.webcam.start(device)
+
+    def routes(self) -> list[BaseRoute]:
+        """What the tab asks for. It asks again when it has shown the last answer: a slow one gets fewer, no queue."""
+        return [Route('/live/state', self._update), Route('/live/frame', self._frame),
+                Route('/live/recording.csv', self._csv)]
+
+    async def _update(self, request: Request) -> Response:
+        update = self._state.update(_number(request, 'epoch'), _number(request, 'after'))
+        update['webcam'] = self._live.webcam.state()
+        return Response(json.dumps(update), media_type='application/json', headers=FRESH)
+
+    async def _frame(self, request: Request) -> Response:
+        jpeg = await self._frames.after(_number(request, 'after'))
+        if jpeg is None:
+            return Response(status_code=204, headers=FRESH)
+        return Response(jpeg.data, media_type='image/jpeg', headers={
+            **FRESH, 'X-Number': str(jpeg.number), 'X-Stamp': str(jpeg.stamp_ns)})
+
+    async def _csv(self, request: Request) -> Response:
+        data = self._state.recorder.csv()
+        if data is None:
+            return Response('there is no recording', 404)
+        return Response(data, media_type='text/csv; charset=utf-8', headers={
+            **FRESH, 'Content-Disposition': f'attachment; filename="faces_{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"'})
+
+    def close(self) -> None:
+        """The program ends."""
+        self._frames.close()
+        self._live.webcam.stop()
+
+
+class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': CHART}):
+    """Everything below the tab; it fetches what it shows."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        super().__init__()
+        self._props['texts'] = {name: value for name, value in vars(Live).items() if not name.startswith('_')}
+        self._props['palette'] = palette()
+        self._props['seconds'] = settings.seconds
+
+
+async def _answer(service: Callable[[], Future[tuple[bool, str]]]) -> tuple[bool, str]:
+    """What the service answers; one that is not there may just not have been discovered yet."""
+    while True:
+        try:
+            return await asyncio.wrap_future(service())
+        except LookupError:
+            await asyncio.sleep(DISCOVERY_PERIOD)
+
+
+def _number(request: Request, name: str) -> int:
+    text = request.query_params.get(name, '')
+    return int(text) if text.isdecimal() and len(text) < 16 else 0

@@ -1,0 +1,1 @@
+"""The page's server: settings, access and the application around both tabs."""

@@ -1,0 +1,97 @@
+"""The page and its server."""
+
+import socket
+from contextlib import closing
+
+import uvicorn
+from fastapi import FastAPI
+from nicegui import ui
+
+from fer_ros.web.live.page import LivePage, LiveSource
+from fer_ros.web.server.access import Access
+from fer_ros.web.server.settings import SettingsError, WebSettings
+from fer_ros.web.texts import Page
+from fer_ros.web.theme import STYLE
+from fer_ros.web.video.page import VideoPage
+
+GRACE = 2
+"""Seconds that browsers have to end what they are being sent when the program ends."""
+CONNECTIONS = 256
+"""At a time; more are told to come again."""
+
+
+class Server:
+    """Listens from its creation on, serves in `run`.
+
+    NiceGUI keeps its state in the module, so there is one for a process.
+
+    Raises:
+        SettingsError: host or port cannot be listened on.
+    """
+
+    def __init__(self, settings: WebSettings, live: LiveSource) -> None:
+        self._settings = settings
+        self._socket = _listen(settings.host, settings.port)
+        self.port = self._socket.getsockname()[1]
+        self._live, self._video = LivePage(settings, live), VideoPage(settings)
+        application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+        application.router.routes += [*self._live.routes(), *self._video.routes()]
+        ui.page('/', title=Page.title, language='en-US')(self._build)
+        # Without storage_secret NiceGUI sets no cookie and writes no file.
+        ui.run_with(application, dark=None, tailwind=False, show_welcome_message=False, favicon=None,
+                    reconnect_timeout=5.0)
+        guarded = Access(application, token=settings.access_token, allowed_hosts=settings.allowed_hosts.split(),
+                         max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
+        self._server = uvicorn.Server(uvicorn.Config(
+            guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
+            limit_concurrency=CONNECTIONS,
+            loop='asyncio',  # uvloop raises errors for what is still to be sent to browsers that have gone
+            ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host = self._settings.host
+        host = {'0.0.0.0': socket.gethostname(), '::': socket.gethostname()}.get(host, host)
+        return f'http://{f"[{host}]" if ":" in host else host}:{self.port}'
+
+    def run(self) -> None:
+        """Serve until `stop` or a signal; only in the main thread."""
+        with closing(self._socket):
+            try:
+                self._server.run(sockets=[self._socket])
+            finally:
+                self._live.close()
+                self._video.close()
+
+    def stop(self) -> None:
+        """End `run`; from any thread."""
+        self._server.should_exit = True
+
+    def _build(self) -> None:
+        ui.add_css(STYLE)
+        with ui.header().classes('fer-header'):
+            ui.link(Page.skip, '#content').classes('fer-skip')
+            with ui.tabs().props('dense inline-label') as tabs:
+                live, video = ui.tab(Page.live), ui.tab(Page.video)
+            ui.space()
+            _theme_button()
+        with ui.tab_panels(tabs, value=live, animated=False).classes('fer-panels').props('id=content'):
+            with ui.tab_panel(live):
+                self._live.build()
+            with ui.tab_panel(video):
+                self._video.build()
+
+
+def _theme_button() -> None:
+    button = ui.button(icon='contrast').props(f'flat round dense color=inherit aria-label="{Page.theme}"')
+    button.on('click', js_handler='() => setDark(!Quasar.Dark.isActive)')
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsError(f'cannot listen on host {host}, port {port}: {error.strerror or error}; choose others '
+                            'with the parameters host and port') from error

@@ -1,0 +1,52 @@
+"""What the page is told when it starts."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from fer_ros.parameters import DASHBOARD, defaults
+
+_DEFAULTS = defaults(DASHBOARD)
+
+SHORTEST_TOKEN = 12
+"""Characters."""
+
+
+class SettingsError(Exception):
+    """The page cannot be served so; the text is one line that names the value and the remedy."""
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """Names, meaning, units and defaults are those of `fer_ros.parameters.DASHBOARD`.
+
+    Raises:
+        SettingsError: everybody in the network could look.
+    """
+
+    host: str = _DEFAULTS['host']
+    port: int = _DEFAULTS['port']
+    access_token: str = _DEFAULTS['access_token']
+    allowed_hosts: str = _DEFAULTS['allowed_hosts']
+    seconds: float = _DEFAULTS['seconds']
+    image_rate: float = _DEFAULTS['image_rate']
+    image_width: int = _DEFAULTS['image_width']
+    image_quality: int = _DEFAULTS['image_quality']
+    record_megabytes: int = _DEFAULTS['record_megabytes']
+    upload_megabytes: int = _DEFAULTS['upload_megabytes']
+    upload_seconds: float = _DEFAULTS['upload_seconds']
+    upload_count: int = _DEFAULTS['upload_count']
+
+    def __post_init__(self) -> None:
+        if not _is_loopback(self.host) and not self.access_token:
+            raise SettingsError(f'host {self.host} lets other machines in: set an access_token too, for example the '
+                                'output of python3 -c "import secrets; print(secrets.token_urlsafe())"')
+        if self.access_token and len(self.access_token) < SHORTEST_TOKEN:
+            raise SettingsError(f'access_token has {len(self.access_token)} characters, too few to keep others out: '
+                                f'use at least {SHORTEST_TOKEN}')
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == 'localhost' or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

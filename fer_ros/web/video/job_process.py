@@ -1,0 +1,200 @@
+"""The process of one job: reads the faces of one video as process_video does, under limits.
+
+``python -m fer_ros.web.video.job_process``, started by `fer_ros.web.video.jobs`. It reads an `Order` as a line of JSON,
+and ends when its standard input does: with the program that started it, however that ended. It writes a line for each
+event:
+
+    {"begun": true, "confined": …}           libraries and model are loaded; whether the kernel keeps it to its folder
+    {"progress": [frames, share done]}
+    {"done": {"frames": …, "seconds": …, "warning": …}}
+    {"failed": reason, "values": {…}}        a name in `fer_ros.web.texts.VideoErrors` and what it mentions
+"""
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+from fer_ros.perception import PipelineError
+from fer_ros.recordings.inputs import Input, InputError
+from fer_ros.web.video.confinement import bound_resources, confine
+from fer_ros.web.video.uploads import DEMUXERS, RESERVE
+
+REPORTS = 0.2
+"""Seconds between two reports of progress."""
+NAME = 'video'
+"""Of the results, without suffix."""
+RESULTS = 'results'
+"""Their folder, in that of the job."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to do."""
+
+    folder: str
+    """Of the job; all that is written lies in it."""
+    video: str
+    """File in `folder`; empty: the built-in clip."""
+    container: str
+    """A key of `DEMUXERS`."""
+    seconds: float
+    """Longest video."""
+    frames: int
+    """Most frames."""
+    pixels: int
+    """Largest frames."""
+    cpu_s: float
+    memory: int
+    """Bytes."""
+    file_size: int
+    """Bytes of the largest file."""
+    niceness: int
+    """Added to that of the program."""
+    clip_width: int
+    clip_rate: float
+    """Of the built-in clip; its height is three quarters of its width."""
+
+
+class Refused(Exception):
+    """The video is not read, or not further. The text is the name of the reason."""
+
+    def __init__(self, reason: str, **values: float | str) -> None:
+        super().__init__(reason)
+        self.values = values
+
+
+def main() -> None:
+    """Entry point."""
+    events = os.fdopen(os.dup(1), 'w', encoding='utf-8')
+    os.dup2(2, 1)  # libraries print
+    order = Order(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    bound_resources(cpu_s=order.cpu_s, memory=order.memory, file_size=order.file_size,
+                    niceness=order.niceness)
+    try:
+        _tell(events, done=_work(order, events))
+    except Refused as refused:
+        _tell(events, failed=str(refused), values=refused.values)
+    except MemoryError:
+        _tell(events, failed='memory', values={'megabytes': order.memory >> 20})
+    except InputError as error:
+        print(error, file=sys.stderr)
+        _tell(events, failed='unreadable', values={})
+    except OSError as error:
+        print(error, file=sys.stderr)
+        _tell(events, failed='disk', values={})
+    except Exception as error:
+        # OpenCV and torch have errors of their own for it.
+        if 'memory' not in str(error).lower():
+            raise
+        _tell(events, failed='memory', values={'megabytes': order.memory >> 20})
+
+
+def _end_with_input() -> None:
+    # From the descriptor: the main thread may hold the lock of sys.stdin.
+    while os.read(0, 1024):
+        pass
+    os._exit(1)
+
+
+def _tell(events: TextIO, **event: object) -> None:
+    print(json.dumps(event), file=events, flush=True)
+
+
+def _work(order: Order, events: TextIO) -> dict:
+    # For builds of OpenCV that heed it: no other reader than the one that the content was checked for.
+    if order.container:
+        reader = DEMUXERS[order.container]
+        os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = f'protocol_whitelist;file|input_format;{reader}'
+    folder = Path(order.folder)
+    libraries = tuple(Path(path) for path in sys.path if path not in ('', os.getcwd()))
+    if order.video:
+        # What cannot be read is told at once. In a thread: confinement is a thread's, and the main one loads libraries.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_check, folder / order.video, order, libraries).result()
+    from fer_ros.recordings.processing import Settings, create_pipeline, process
+    from fer_ros.web.video.playback import PlaybackWriter
+
+    results = folder / RESULTS
+    results.mkdir()
+    settings = Settings(annotated=True)
+    try:
+        pipeline = create_pipeline(settings)
+    except PipelineError as error:
+        raise Refused('model', problem=' '.join(str(error).split())) from error
+    with pipeline:
+        _tell(events, begun=True, confined=confine(folder, libraries))
+        path = folder / order.video if order.video else _write_clip(folder, order)
+        last = 0.0
+
+        def report(frames: int, share: float) -> bool:
+            nonlocal last
+            if time.monotonic() - last > REPORTS:
+                last = time.monotonic()
+                _tell(events, progress=[frames, share])
+            return False
+
+        with PlaybackWriter(folder) as playback:
+            def watch(image, frame) -> None:
+                if len(playback) >= order.frames:
+                    raise Refused('frames', frames=order.frames)
+                if frame.stamp > order.seconds:
+                    raise Refused('length', seconds=order.seconds)
+                if image.shape[0] * image.shape[1] > order.pixels:
+                    raise Refused('resolution', width=image.shape[1], height=image.shape[0], pixels=order.pixels)
+                if shutil.disk_usage(folder).free < RESERVE // 2:
+                    raise Refused('disk')
+                playback.add(image, frame)
+
+            summary = process(Input(str(path), NAME, 'video'), results, settings, pipeline, report, watch)
+    return {'frames': summary['frames'], 'seconds': summary['duration_s'],
+            'warning': summary['warning'].replace(str(path), 'The video')}
+
+
+def _write_clip(folder: Path, order: Order) -> Path:
+    from fer_ros.media.built_in_clip import BuiltInClip
+    from fer_ros.media.video_writer import VideoWriter
+    clip = BuiltInClip(order.clip_width, order.clip_width * 3 // 4, order.clip_rate)
+    recorder = VideoWriter(folder / 'clip.mp4', clip.rate)
+    for index, image in enumerate(clip):
+        recorder.add(image, index / clip.rate)
+    recorder.close()
+    return recorder.path
+
+
+def _check(path: Path, order: Order, libraries: tuple[Path, ...]) -> None:
+    """Whether the video can be opened, and is not too large by what its container says, which may lie."""
+    import cv2
+
+    import fer_ros.media.frame_sources  # noqa: F401 (tells FFmpeg to be quiet)
+    confine(path.parent, libraries)
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    try:
+        width, height, frames, rate = (capture.get(key) for key in (
+            cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+        if width * height > order.pixels:
+            raise Refused('resolution', width=int(width), height=int(height), pixels=order.pixels)
+        if frames > 0 and rate > 0 and frames / rate > order.seconds:
+            raise Refused('length', seconds=order.seconds)
+        if frames > order.frames:
+            raise Refused('frames', frames=order.frames)
+        if not capture.isOpened() or not capture.grab():
+            raise Refused('unreadable')
+    finally:
+        capture.release()
+
+
+def order_line(order: Order) -> str:
+    """As `main` reads it."""
+    return json.dumps(asdict(order)) + '\n'
+
+
+if __name__ == '__main__':
+    main()

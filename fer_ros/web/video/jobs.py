@@ -1,0 +1,422 @@
+"""Videos of browsers, read one after the other in processes of their own.
+
+A job belongs to an owner, the secret of one browser, and each owner has one. Its folder, with upload and results, lives
+as long as the job: until its owner drops it, has not been seen for a while, or it has been finished for long.
+"""
+
+import json
+import logging
+import math
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from fer_ros.web.server.settings import WebSettings
+from fer_ros.web.texts import VideoErrors
+from fer_ros.web.video.job_process import NAME, RESULTS, Order, order_line
+from fer_ros.web.video.playback import Playback
+from fer_ros.web.video.private_folder import PrivateFolder
+
+_log = logging.getLogger(__name__)
+
+State = Literal['uploading', 'waiting', 'starting', 'running', 'done', 'failed']
+ENDED = ('done', 'failed')
+TICK = 0.2
+"""Seconds between two looks at a process."""
+_MESSAGES = 100
+"""Failed jobs of which is remembered why."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of uploads and jobs; `of` derives those that depend on the settings of the page."""
+
+    count: int
+    """Jobs, in whatever state, of all owners."""
+    upload: int
+    """Bytes of a file."""
+    seconds: float
+    """Length of a video."""
+    frames: int
+    """Of a video."""
+    wall_s: float
+    """Seconds that a job may take."""
+    cpu_s: float
+    """Seconds of processor time."""
+    pixels: int = 4096 * 2304
+    """Of a frame."""
+    memory: int = 3 << 30
+    """Bytes; 4K video takes 0.7 GB."""
+    file_size: int = 2 << 30
+    """Bytes of the largest file that a job may write."""
+    niceness: int = 10
+    """Of the processes: the live view goes first."""
+    clip_width: int = 640
+    clip_rate: float = 30.0
+    """Of the built-in clip."""
+    away_s: float = 600.0
+    """Seconds without a page of the owner after which the job is dropped."""
+    keep_s: float = 3600.0
+    """Seconds that results are kept."""
+
+    @classmethod
+    def of(cls, settings: WebSettings) -> 'Limits':
+        """A job may take ten times as long as the longest video."""
+        working = 10 * settings.upload_seconds + 60
+        return cls(count=settings.upload_count, upload=settings.upload_megabytes << 20, seconds=settings.upload_seconds,
+                   frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working)
+
+
+@dataclass(frozen=True)
+class View:
+    """A job at a moment."""
+
+    id: str
+    """In addresses; cannot be guessed."""
+    name: str
+    """What the person calls the video. Only to be shown."""
+    state: State
+    frames: int = 0
+    """Read so far."""
+    share: float = 0.0
+    """Done, 0 to 1; of an upload, received."""
+    left: float = math.nan
+    """Seconds until it is done, about; NaN: not known."""
+    seconds: float = 0.0
+    """Length of the video, when it is done."""
+    message: str = ''
+    """Why it failed, or what was wrong with the video."""
+
+
+class JobsError(Exception):
+    """No job can be begun; the text is for the person."""
+
+
+@dataclass
+class _Job:
+    owner: str
+    folder: Path
+    view: View
+    seen: float
+    video: str = ''
+    container: str = ''
+    ended: float = math.inf
+    process: '_Process | None' = None
+    playback: Playback | None = None
+    dropped: bool = False
+
+
+class Jobs:
+    """Any thread may use it; nothing of it waits for a job.
+
+    Raises:
+        OSError: there is no place for a temporary folder.
+    """
+
+    def __init__(self, limits: Limits, parent: Path | None = None) -> None:
+        self.limits = limits
+        self._folder = PrivateFolder(parent)
+        self._jobs: dict[str, _Job] = {}
+        """By owner, in the order in which they were begun."""
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name='video jobs', daemon=True)
+        self._thread.start()
+
+    def begin(self, owner: str, name: str) -> tuple[str, Path]:
+        """Take a place for a video; an ended job of this owner makes room for it.
+
+        Returns:
+            The job's id, and its folder for the upload.
+
+        Raises:
+            JobsError: the owner has a job that has not ended, or all places are taken.
+        """
+        with self._changed:
+            if owner in self._jobs and self._jobs[owner].view.state not in ENDED:
+                raise JobsError(VideoErrors.busy)
+            self._drop(owner)
+            places = sum(job.view.state != 'failed' for job in self._jobs.values())
+            if places >= self.limits.count or self._closed:
+                raise JobsError(VideoErrors.full.format(count=self.limits.count))
+            folder = self._folder.path / secrets.token_hex(16)
+            folder.mkdir(mode=0o700)
+            job = _Job(owner, folder, View(secrets.token_urlsafe(24), name, 'uploading'), time.monotonic())
+            self._jobs[owner] = job
+            return job.view.id, folder
+
+    def submit(self, job_id: str, video: str = '', container: str = '') -> None:
+        """Have the job's upload read, or without one the built-in clip. A job that was dropped meanwhile is left alone.
+
+        Args:
+            video: name of a file in the job's folder.
+            container: of it, as `uploads.container` tells.
+        """
+        with self._changed:
+            job = self._find(job_id)
+            if job is not None:
+                job.video, job.container = video, container
+                job.view = replace(job.view, state='waiting', share=0.0)
+                self._changed.notify()
+
+    def fail(self, job_id: str, message: str) -> None:
+        """The upload failed."""
+        with self._changed:
+            job = self._find(job_id)
+            if job is not None:
+                self._end(job, 'failed', message)
+
+    def received(self, job_id: str, share: float) -> bool:
+        """So much of the upload, 0 to 1, has come; false: the job was dropped meanwhile."""
+        with self._changed:
+            job = self._find(job_id)
+            if job is not None:
+                job.view = replace(job.view, share=share)
+                job.seen = time.monotonic()
+            return job is not None
+
+    def view(self, owner: str) -> View | None:
+        """The owner's job. Tells also that the owner is there."""
+        with self._changed:
+            job = self._jobs.get(owner)
+            if job is None:
+                return None
+            job.seen = time.monotonic()
+            return job.view
+
+    def drop(self, owner: str, job_id: str = '') -> None:
+        """End the owner's job, whatever its state, and remove all that belongs to it; with an id only if it is that."""
+        with self._changed:
+            if not job_id or (owner in self._jobs and self._jobs[owner].view.id == job_id):
+                self._drop(owner)
+
+    def playback(self, owner: str, job_id: str) -> Playback | None:
+        """Of the owner's finished job; None when it has no such."""
+        job = self._done(owner, job_id)
+        return job.playback if job else None
+
+    def result(self, owner: str, job_id: str, suffix: str) -> tuple[Path, str] | None:
+        """A result's file ('csv', 'png' or 'mp4') and the name of its video; None as for `playback`."""
+        job = self._done(owner, job_id)
+        return (job.folder / RESULTS / f'{NAME}.{suffix}', job.view.name) if job else None
+
+    def close(self) -> None:
+        """End all jobs and remove all files."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+        self._folder.close()
+
+    # With the lock held
+
+    def _find(self, job_id: str) -> _Job | None:
+        return next((job for job in self._jobs.values() if secrets.compare_digest(job.view.id, job_id)), None)
+
+    def _drop(self, owner: str) -> None:
+        job = self._jobs.pop(owner, None)
+        if job is not None:
+            job.dropped = True
+            if job.process:
+                job.process.kill()  # the thread that looks after it removes the folder
+            else:
+                shutil.rmtree(job.folder, ignore_errors=True)
+
+    def _end(self, job: _Job, state: State, message: str, **values: float) -> None:
+        job.view = replace(job.view, state=state, message=message, left=math.nan, **values)
+        job.ended = time.monotonic()
+        if job.process is None and state == 'failed':
+            shutil.rmtree(job.folder, ignore_errors=True)
+
+    # Of other threads
+
+    def _done(self, owner: str, job_id: str) -> _Job | None:
+        with self._changed:
+            job = self._jobs.get(owner)
+            if job is None or not secrets.compare_digest(job.view.id.encode(), job_id.encode()):
+                return None
+            job.seen = time.monotonic()
+            return job if job.view.state == 'done' else None
+
+    # In the thread
+
+    def _work(self) -> None:
+        running: _Job | None = None
+        while True:
+            with self._changed:
+                self._expire()
+                if self._closed:
+                    for owner in list(self._jobs):
+                        self._drop(owner)
+                if running is None:
+                    running = next((job for job in self._jobs.values() if job.view.state == 'waiting'), None)
+                    if running is None:
+                        if self._closed:
+                            return
+                        self._changed.wait(1.0)
+                        continue
+                    running.view = replace(running.view, state='starting')
+            if running.process is None:
+                self._start(running)
+            if not self._look(running):
+                running = None
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        failed = [owner for owner, job in self._jobs.items() if job.view.state == 'failed']
+        for owner in failed[:-_MESSAGES]:
+            self._drop(owner)
+        for owner, job in list(self._jobs.items()):
+            if now - job.seen > self.limits.away_s or now - job.ended > self.limits.keep_s:
+                self._drop(owner)
+
+    def _start(self, job: _Job) -> None:
+        limits = self.limits
+        order = Order(folder=str(job.folder), video=job.video, container=job.container, seconds=limits.seconds,
+                      frames=limits.frames, pixels=limits.pixels, cpu_s=limits.cpu_s, memory=limits.memory,
+                      file_size=limits.file_size, niceness=limits.niceness, clip_width=limits.clip_width,
+                      clip_rate=limits.clip_rate)
+        process = _Process(order, limits.wall_s)
+        with self._changed:
+            job.process = process
+            if job.dropped:
+                process.kill()
+
+    def _look(self, job: _Job) -> bool:
+        """Take in what the job's process tells; false: it has ended."""
+        process = job.process
+        events = process.events(TICK)
+        if events is not None:
+            with self._changed:
+                if not job.dropped:
+                    for event in events:
+                        job.view = process.advance(job.view, event)
+            return True
+        process.close()
+        playback = None
+        if process.done and not job.dropped:
+            try:
+                playback = Playback(job.folder)
+            except (OSError, ValueError):
+                process.done = None
+        with self._changed:
+            job.process = None
+            if job.dropped:
+                shutil.rmtree(job.folder, ignore_errors=True)
+            elif process.done:
+                job.playback = playback
+                (job.folder / job.video if job.video else job.folder / 'clip.mp4').unlink(missing_ok=True)
+                self._end(job, 'done', str(process.done['warning']), share=1.0, frames=int(process.done['frames']),
+                          seconds=float(process.done['seconds']))
+            else:
+                _log.warning('reading a video failed: %s; %s', process.why(), process.last_words())
+                self._end(job, 'failed', process.why())
+        return False
+
+
+class _Process:
+    """A job's process, seen from here."""
+
+    _LINE = 1 << 16
+    """Bytes of an event at most."""
+
+    def __init__(self, order: Order, wall_s: float) -> None:
+        self._order, self._wall_s = order, wall_s
+        self._start = time.monotonic()
+        self._first: tuple[float, float] | None = None
+        """When the first progress was told, and what it was."""
+        self._failure = ''
+        self.done: dict | None = None
+        """What it told when it was done."""
+        self._rest = b''
+        package = str(Path(__file__).parents[3])
+        path = os.pathsep.join(filter(None, (package, os.environ.get('PYTHONPATH', ''))))
+        self._errors = (Path(order.folder) / 'errors').open('w+b')
+        # A new interpreter: forking would copy the locks of this program's threads. Its own session: Ctrl-C in the
+        # terminal is for this program, which ends it. Its folder is the root: Python would import from it.
+        self._process = subprocess.Popen(
+            [sys.executable, '-m', 'fer_ros.web.video.job_process'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self._errors, cwd='/', start_new_session=True, bufsize=0,
+            env={**os.environ, 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        with suppress(OSError):  # it has died, which is found out
+            self._process.stdin.write(order_line(order).encode())
+
+    def kill(self) -> None:
+        with suppress(OSError):
+            self._process.kill()
+
+    def events(self, timeout: float) -> list[dict] | None:
+        """What it told, after at most `timeout` seconds; None: it has ended."""
+        if time.monotonic() - self._start > self._wall_s:
+            self._fail('time', seconds=self._wall_s)
+        elif self._memory() > self._order.memory:
+            self._fail('memory', megabytes=self._order.memory >> 20)
+        if not self._selector.select(timeout):
+            return []
+        data = os.read(self._process.stdout.fileno(), self._LINE)
+        *lines, self._rest = (self._rest + data).split(b'\n')
+        if not data or len(self._rest) > self._LINE:
+            self.kill()
+            return None
+        return [json.loads(line) for line in lines]
+
+    def advance(self, view: View, event: dict) -> View:
+        """The view after `event`."""
+        if 'begun' in event:
+            if not event['confined']:
+                _log.warning('this kernel has no Landlock: the process that reads a video is not kept to its folder')
+            return replace(view, state='running')
+        if 'progress' in event:
+            frames, share = event['progress']
+            now = time.monotonic()
+            self._first = self._first or (now, share)
+            start, before = self._first
+            left = (now - start) * (1 - share) / (share - before) if share > before else math.nan
+            return replace(view, frames=frames, share=share, left=left)
+        if 'done' in event:
+            self.done = event['done']
+        elif not self._failure:
+            self._failure = getattr(VideoErrors, event['failed']).format(**event['values'])
+        return view
+
+    def why(self) -> str:
+        """Why it ended without being done."""
+        if not self._failure and self._process.returncode == -signal.SIGXCPU:
+            return VideoErrors.time.format(seconds=self._order.cpu_s)
+        return self._failure or VideoErrors.died
+
+    def last_words(self) -> str:
+        """The end of what it wrote about errors, in one line, for the log."""
+        with self._errors:
+            self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
+            return ' '.join(self._errors.read().decode('utf-8', 'replace').split())
+
+    def _fail(self, reason: str, **values: float) -> None:
+        self._failure = self._failure or getattr(VideoErrors, reason).format(**values)
+        self.kill()
+
+    def _memory(self) -> int:
+        """Bytes resident; 0 where it cannot be told."""
+        try:
+            return int(Path(f'/proc/{self._process.pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+        except (OSError, IndexError):
+            return 0
+
+    def close(self) -> None:
+        """Wait for its end."""
+        self._selector.close()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()

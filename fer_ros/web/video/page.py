@@ -1,0 +1,188 @@
+"""The tab Video: upload or choose a video, see how far it is read, play it with its line, download the results.
+
+The page asks for everything over HTTP. Whose a video is, a cookie tells that no script can read: a secret of the
+browser, made when it first asks.
+"""
+
+import math
+import re
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from urllib.parse import quote
+
+from nicegui import ui
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from fer_ros.web.server.settings import WebSettings
+from fer_ros.web.texts import Video, VideoErrors
+from fer_ros.web.theme import CHART, palette
+from fer_ros.web.video.jobs import Jobs, JobsError, Limits
+from fer_ros.web.video.uploads import UploadError, receive
+
+COOKIE = 'fer_video'
+_OWNER = re.compile(r'[\w-]{32}', re.ASCII)
+NAME_LENGTH = 100
+"""Characters of a video's name that are kept."""
+# Pictures of people stay out of the browser's cache on disk.
+_PRIVATE = {'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff'}
+_PLAIN = {**_PRIVATE, 'Content-Encoding': 'identity'}
+"""Of what is compressed already."""
+RESULTS = {'csv': 'text/csv; charset=utf-8', 'png': 'image/png', 'mp4': 'video/mp4'}
+ACCEPT = 'video/*,.mkv,.avi,.ts,.m2ts,.mts,.ogv,.flv,.wmv'
+"""What the browser's file dialogue shows first; what is taken is decided by the content."""
+
+
+class VideoPage:
+    """One for the program; `build` is called for each browser.
+
+    Args:
+        limits: by default those that follow from `settings`.
+
+    Raises:
+        OSError: there is no place for a temporary folder.
+    """
+
+    def __init__(self, settings: WebSettings, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits.of(settings)
+        self.jobs = Jobs(self.limits)
+
+    def build(self) -> None:
+        """Fill the tab, in a NiceGUI page."""
+        _VideoView(self.limits)
+
+    def routes(self) -> list[BaseRoute]:
+        """What the tab asks for, below /video/."""
+        return [
+            Route('/video/state', self._state),
+            Route('/video/upload', self._upload, methods=['POST']),
+            Route('/video/clip', self._clip, methods=['POST']),
+            Route('/video/cancel', self._cancel, methods=['POST']),
+            Route('/video/{job}/lines.json', self._lines),
+            Route('/video/{job}/{index:int}.jpg', self._picture),
+            Route('/video/{job}/video.{suffix}', self._result),
+        ]
+
+    def close(self) -> None:
+        """End the jobs and remove their files."""
+        self.jobs.close()
+
+    # Methods that are no coroutines run in threads of their own.
+
+    async def _state(self, request: Request) -> Response:
+        owner = _owner(request)
+        view = self.jobs.view(owner) if owner else None
+        job = asdict(view) if view else None
+        if job:
+            job['left'] = None if math.isnan(view.left) else view.left
+        response = JSONResponse({'job': job}, headers=_PRIVATE)
+        if not owner:
+            response.set_cookie(COOKIE, secrets.token_urlsafe(24), path='/video', httponly=True, samesite='strict')
+        return response
+
+    async def _upload(self, request: Request) -> Response:
+        owner = _owner(request)
+        if not owner:
+            return _error(VideoErrors.no_cookie, 403)
+        try:
+            announced = int(request.headers.get('content-length', 0))
+            job_id, folder = self.jobs.begin(owner, request.query_params.get('name', '')[:NAME_LENGTH])
+        except (JobsError, ValueError) as error:
+            return _error(str(error), 409)
+        try:
+            path, kind = await receive(self._chunks(request, owner, job_id, announced), folder, self.limits.upload,
+                                       announced)
+        except UploadError as error:
+            self.jobs.fail(job_id, str(error))
+            return _error(str(error), error.status)
+        except BaseException as error:
+            self.jobs.drop(owner, job_id)
+            if isinstance(error, ClientDisconnect):
+                return Response(status_code=499)  # nobody reads it
+            raise
+        self.jobs.submit(job_id, path.name, kind)
+        return JSONResponse({}, headers=_PRIVATE)
+
+    async def _chunks(self, request: Request, owner: str, job_id: str, announced: int) -> AsyncIterator[bytes]:
+        received = 0
+        async for chunk in request.stream():
+            received += len(chunk)
+            if not self.jobs.received(job_id, received / announced if announced else 0.0):
+                raise UploadError(VideoErrors.cancelled, 409)
+            if chunk:
+                yield chunk
+
+    async def _clip(self, request: Request) -> Response:
+        owner = _owner(request)
+        if not owner:
+            return _error(VideoErrors.no_cookie, 403)
+        try:
+            job_id, _ = self.jobs.begin(owner, '')
+        except JobsError as error:
+            return _error(str(error), 409)
+        self.jobs.submit(job_id)
+        return JSONResponse({}, headers=_PRIVATE)
+
+    def _cancel(self, request: Request) -> Response:
+        self.jobs.drop(_owner(request))
+        return JSONResponse({}, headers=_PRIVATE)
+
+    def _lines(self, request: Request) -> Response:
+        playback = self.jobs.playback(_owner(request), request.path_params['job'])
+        if playback is None:
+            return _nothing()
+        return FileResponse(playback.lines, media_type='application/json', headers=_PRIVATE)
+
+    def _picture(self, request: Request) -> Response:
+        playback = self.jobs.playback(_owner(request), request.path_params['job'])
+        try:
+            return Response(playback.picture(request.path_params['index']), media_type='image/jpeg', headers=_PLAIN)
+        except (AttributeError, IndexError, OSError):  # not there, or dropped meanwhile
+            return _nothing()
+
+    def _result(self, request: Request) -> Response:
+        suffix = request.path_params['suffix']
+        result = self.jobs.result(_owner(request), request.path_params['job'], suffix) if suffix in RESULTS else None
+        if result is None:
+            return _nothing()
+        path, name = result
+        return FileResponse(path, media_type=RESULTS[suffix], headers={
+            **_PRIVATE, 'Content-Disposition': f"attachment; filename*=utf-8''{quote(_stem(name))}.{suffix}"})
+
+
+class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': CHART}):
+    """Everything below the tab; it fetches what it shows."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        texts = {name: value for name, value in vars(Video).items() if not name.startswith('_')}
+        texts['hint'] = Video.hint.format(megabytes=limits.upload >> 20, minutes=limits.seconds / 60)
+        texts['kept'] = Video.kept.format(minutes=round(limits.keep_s / 60), away=round(limits.away_s / 60))
+        texts['too_large'] = VideoErrors.too_large.format(megabytes=limits.upload >> 20)
+        self._props['texts'] = texts
+        self._props['palette'] = palette()
+        self._props['limit'] = limits.upload
+        self._props['accept'] = ACCEPT
+
+
+def _owner(request: Request) -> str:
+    """The secret of the browser; empty: it has none."""
+    secret = request.cookies.get(COOKIE, '')
+    return secret if _OWNER.fullmatch(secret) else ''
+
+
+def _stem(name: str) -> str:
+    """Of the file's name for a download: what follows the last slash and precedes the last dot, if that is a name."""
+    stem = re.split(r'[/\\]', name)[-1].rpartition('.')[0] or name
+    return re.sub(r'[^\w. -]', '_', stem).strip('. ') or 'faces'
+
+
+def _error(text: str, status: int) -> Response:
+    return JSONResponse({'error': text}, status, headers=_PRIVATE)
+
+
+def _nothing() -> Response:
+    # The same for what is not there and for what is another's.
+    return _error(VideoErrors.nothing, 404)

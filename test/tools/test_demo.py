@@ -1,0 +1,150 @@
+"""The demo as its users start it."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import cv2
+import pytest
+
+from fer_ros.tools import demo
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def start():
+    """Start the demo; what a failed test leaves running ends with it."""
+    started = []
+
+    def start(*arguments) -> subprocess.Popen:
+        command = [sys.executable, '-m', 'fer_ros.tools.demo', *map(str, arguments)]
+        started.append(subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        return started[-1]
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=120)
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of running processes."""
+    found = []
+    for path in Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            line = path.read_bytes().replace(b'\0', b' ').decode(errors='replace')
+        except OSError:
+            continue
+        if text in line and 'fer_ros.nodes' in line:
+            found.append(line)
+    return found
+
+
+def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(start, tmp_path):
+    output = tmp_path / 'out'
+    process = start('--seconds', 6, '--output', output)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert 'confidence' in out and 'frames/s, latency' in out
+    assert {path.name for path in output.iterdir()} == {'annotated.mp4', 'valence.csv', 'valence.png', 'logs'}
+    rows = list(csv.DictReader((output / 'valence.csv').open()))
+    assert len(rows) > 10
+    assert all(-1 <= float(row['valence']) <= 1 for row in rows)
+    assert cv2.imread(str(output / 'valence.png')).shape[2] == 3
+    capture = cv2.VideoCapture(str(output / 'annotated.mp4'))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) > 20
+    assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (640, 480)
+
+
+def test_the_page_is_served_until_it_is_interrupted(start, tmp_path):
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        port = free.getsockname()[1]
+    process = start('--dashboard', '--port', port, '--output', tmp_path / 'out')
+    assert f'http://127.0.0.1:{port} ' in process.stdout.readline()
+    deadline = time.monotonic() + 120
+    frames = 0
+    while not frames and time.monotonic() < deadline:
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/live/state', timeout=60) as answer:
+            frames = json.load(answer)['frame']
+        time.sleep(0.2)
+    assert frames
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == ''
+    assert not processes_with(f'port:={port}')
+
+
+def test_a_port_in_use_ends_it_with_one_line(start, tmp_path):
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    with socket.create_server(('127.0.0.1', 0)) as other:
+        process = start('--dashboard', '--video', 'none', '--port', other.getsockname()[1], '--output', tmp_path)
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert err.startswith('demo: dashboard has ended: cannot listen on host 127.0.0.1') and err.count('\n') == 1
+
+
+def test_a_missing_video_ends_it_with_one_line(start, tmp_path):
+    process = start('--video', '/no/such/video.mp4', '--output', tmp_path / 'out')
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 1
+    assert err == ('demo: video_source has ended: no video at /no/such/video.mp4: give a camera number, a video file '
+                   'or a folder of pictures\n')
+    assert not processes_with(str(tmp_path))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_it_started(start, tmp_path, number):
+    process = start('--output', tmp_path / 'out')
+    deadline = time.monotonic() + 120
+    while not processes_with(f'{tmp_path}/out/annotated.mp4') and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_with(str(tmp_path))
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert err == ''
+    assert not processes_with(str(tmp_path))
+
+
+def test_a_process_that_does_not_end_is_killed_with_its_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, 'GRACE', 0.5)
+    processes = demo.Processes(tmp_path, dict(os.environ))
+    stubborn = subprocess.Popen(['sh', '-c', 'trap "" INT; sleep 600 & wait; sleep 600'], start_new_session=True)
+    processes._running['stubborn'] = stubborn
+    time.sleep(0.3)
+    processes.end()
+    assert stubborn.wait(30) == -signal.SIGKILL
+
+
+def test_what_the_user_has_set_stays_but_for_the_range_of_discovery(monkeypatch):
+    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'ROS_DOMAIN_ID'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
+    chosen = demo.environment()
+    assert chosen['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    assert 0 < int(chosen['ROS_DOMAIN_ID']) <= 101
+    assert chosen['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(ROOT / 'config' / 'fastdds_local.xml')
+    monkeypatch.setenv('ROS_DOMAIN_ID', '7')
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/profile.xml')
+    chosen = demo.environment()
+    assert chosen['ROS_DOMAIN_ID'] == '7'
+    assert chosen['FASTDDS_DEFAULT_PROFILES_FILE'] == '/my/profile.xml'
+    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' not in chosen
+
+
+@pytest.mark.parametrize('seconds', ['0', '-1', 'long'])
+def test_seconds_out_of_range(seconds, capsys):
+    with pytest.raises(SystemExit) as caught:
+        demo.main(['--seconds', seconds])
+    assert caught.value.code == 2
+    assert '--seconds' in capsys.readouterr().err

@@ -1,0 +1,245 @@
+"""The tab Live in a browser, with results that come over DDS."""
+
+import csv
+import json
+import re
+import socket
+import time
+import urllib.request
+from urllib.parse import urlsplit
+
+import pytest
+from dashboard_harness import PATIENCE, Dashboard, Fer, face
+
+from fer_ros.results.faces_csv import COLUMNS
+
+# Of the page, which NiceGUI may be loading again.
+VIEW = '''[document.querySelector('.fer-live')].map((e) => e && getElement(Number(e.id.slice(1))))[0]'''
+LINES = f'''() => Object.fromEntries([...({VIEW}?.lines ?? [])].map(([id, line]) => [id, line.points]))'''
+SERIES = f'''() => Object.fromEntries({VIEW}.chart.getOption().series.map((s) => [s.id, s.data.length]))'''
+
+
+@pytest.fixture(scope='module')
+def dashboard(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('live')
+    with Dashboard(folder / 'log', image_rate=20.0, image_width=320) as program:
+        yield program
+        assert program.end() == 0
+    assert 'Traceback' not in program.log
+
+
+@pytest.fixture
+def fer():
+    with Fer() as node:
+        node.faces = (face('fa', 0.9), face('fb', 0.1, box=(400.0, 80.0, 120.0, 120.0)))
+        yield node
+
+
+def receiving(page) -> None:
+    page.locator('.fer-ok').wait_for()
+
+
+def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    page.wait_for_function(f'() => (({LINES})().fa ?? []).length > 5')
+    assert page.evaluate(LINES)['fa'][-1][1:] == pytest.approx([0.8, 0.8])
+    fer.faces = (face('fa', 0.2, 0.4),)
+    page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] < 0')
+    fer.faces = ()
+    page.get_by_text('No face in sight').wait_for()
+    count = len(page.evaluate(LINES)['fa'])
+    time.sleep(0.5)
+    assert len(page.evaluate(LINES)['fa']) <= count, 'no points while there is no face'
+    fer.faces = (face('fa', 0.9),)
+    page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] > 0')
+    points = page.evaluate(LINES)['fa']
+    back = max(index for index, point in enumerate(points) if point and point[1] < 0) + 2
+    assert points[back - 1] is None and points[back][1] > 0
+    drawn = page.evaluate(SERIES)
+    assert drawn['fa'] == drawn['fa raw'] >= len(points) - 20 and drawn['fb'] > 0
+    assert browser.errors == []
+
+
+def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    emotion, valence = page.get_by_test_id('emotion'), page.get_by_test_id('valence')
+    page.get_by_text('happy 90 %').wait_for()  # the primary face
+    assert valence.inner_text() == '+0.80'
+    page.keyboard.press('2')  # the second of the list
+    page.get_by_text('sad 90 %').wait_for()
+    assert valence.inner_text() == '−0.80'
+    bars = page.locator('.fer-bars li').all_inner_texts()
+    assert [text.split()[0] for text in bars] == ['angry', 'disgusted', 'scared', 'happy', 'sad', 'surprised',
+                                                 'neutral']
+    assert [int(text.split()[1]) for text in bars] == [0, 0, 0, 10, 90, 0, 0]
+    page.get_by_role('radio', name=re.compile('^fa ')).check()
+    page.get_by_text('happy 90 %').wait_for()
+    frame = page.locator('.fer-frame')
+    size = frame.bounding_box()
+    frame.click(position={'x': size['width'] * 460 / 640, 'y': size['height'] * 140 / 480})
+    assert page.get_by_role('radio', name=re.compile('^fb ')).is_checked()
+    fer.faces = (face('fa', 0.9),)
+    page.get_by_text('fb is not in sight').wait_for()
+    frame.click(position={'x': 2, 'y': 2})
+    page.get_by_text('happy 90 %').wait_for()
+    assert emotion.inner_text() == 'happy 90 %'
+    status = page.locator('.fer-status').inner_text()
+    assert 'cpu' in status and '4 in 3 s' in status and 'frames/s' in status
+
+
+def test_pictures_are_received_only_while_someone_looks(dashboard, fer, browser):
+    fer.wait(lambda: fer.lookers == 0, 'for nobody to look')
+    page = browser.open(dashboard.url)
+    page.wait_for_function("document.querySelector('.fer-frame img').naturalWidth === 320")
+    fer.wait(lambda: fer.lookers == 1, 'for looking')
+    stamp = page.locator('.fer-frame img').get_attribute('data-stamp')
+    page.wait_for_function(f"document.querySelector('.fer-frame img').dataset.stamp > '{stamp}'")
+    page.get_by_role('tab', name='Video').click()
+    fer.wait(lambda: fer.lookers == 0, 'for the end of looking')
+    page.get_by_role('tab', name='Live').click()
+    fer.wait(lambda: fer.lookers == 1, 'for looking again')
+    page.get_by_role('button', name='Pause').click()
+    fer.wait(lambda: fer.lookers == 0, 'for the pause')
+    page.keyboard.press('p')
+    fer.wait(lambda: fer.lookers == 1, 'for the end of the pause')
+    page.close()
+    fer.wait(lambda: fer.lookers == 0, 'for the page to be gone')
+
+
+def test_a_recording_is_seen_in_every_browser_and_downloaded(dashboard, fer, browser, watch):
+    one, other = (b.open(dashboard.url) for b in (browser, watch()))
+    receiving(one)
+    one.get_by_role('button', name='Record', exact=True).click()
+    other.get_by_role('button', name='Stop').wait_for()
+    other.wait_for_function(
+        "Number(document.querySelector('[data-testid=recording]').innerText.match(/(\\d+) rows/)[1]) > 20")
+    fer.silent = True
+    other.get_by_role('button', name='Stop').click()
+    with one.expect_download() as download:
+        one.get_by_role('link', name='Download CSV').click()
+    assert download.value.suggested_filename.startswith('faces_')
+    with open(download.value.path(), encoding='utf-8', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS and len(rows) > 20
+    assert {row['face_id'] for row in rows} == {'fa', 'fb'}
+    assert {float(row['valence']) for row in rows} == {0.8, -0.8}
+    one.get_by_role('button', name='Delete recording').click()
+    other.get_by_role('button', name='Record', exact=True).wait_for()
+    with pytest.raises(urllib.error.HTTPError, match='404'):
+        urllib.request.urlopen(f'{dashboard.url}/live/recording.csv')
+
+
+def test_calibration_its_reset_and_clear(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    page.get_by_role('button', name='Calibrate neutral face').click()
+    page.get_by_text('face fa: neutral from 30 frames').wait_for()
+    page.get_by_role('button', name='Reset calibration').click()
+    page.get_by_text('the node is not active').wait_for()
+    assert fer.calls == ['calibrate', 'reset']
+    page.wait_for_function(f'() => (({LINES})().fb ?? []).length > 5')
+    fer.faces = (face('fa', 0.9),)
+    page.get_by_role('radio', name=re.compile('^fb ')).wait_for(state='detached')
+    page.get_by_role('button', name='Clear lines').click()
+    page.wait_for_function(f'() => !(({LINES})().fb)')
+
+
+def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
+    page = browser.open(dashboard.url)
+    with Fer() as fer:
+        receiving(page)
+        fer.silent = True
+        page.locator('.fer-banner').get_by_text('on /camera/image_raw: 0 publishers').wait_for()
+        assert page.get_by_text('No face in sight').is_visible()
+        fer.silent = False
+        receiving(page)
+    page.locator('.fer-banner').get_by_text('The node fer does not run: no publisher on /fer/faces').wait_for()
+    page.get_by_role('button', name='Calibrate neutral face').click()
+    page.get_by_text('The node fer does not answer. Does it run?').wait_for()
+    with Fer():
+        receiving(page)
+
+
+def test_clients_that_never_read_delay_nobody(dashboard, fer):
+    address = urlsplit(dashboard.url)
+    idle = []
+    for index in range(30):
+        client = socket.create_connection((address.hostname, address.port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        path = ('/live/state', '/live/frame', '/_nicegui_ws/socket.io/?EIO=4&transport=websocket')[index % 3]
+        upgrade = ('Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+                   f'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: {dashboard.url}\r\n')
+        request = (f'GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n{upgrade if "socket" in path else ""}\r\n')
+        client.sendall(request.encode() * (1 if 'socket' in path else 20))
+        idle.append(client)
+
+    def update() -> dict:
+        with urllib.request.urlopen(f'{dashboard.url}/live/state', timeout=PATIENCE) as answer:
+            return json.load(answer)
+    try:
+        fer.wait(lambda: update()['frame'] > 0, 'for the first result')
+        first = update()
+        fer.wait(lambda: (now := update())['frame'] - first['frame'] >= 45 and now['status']['latency'] < 1000,
+                 'for results in time')
+        assert update()['epoch'] == first['epoch']
+    finally:
+        for client in idle:
+            client.close()
+
+
+def test_the_page_reconnects_to_a_dashboard_that_was_killed(fer, browser, tmp_path):
+    with Dashboard(tmp_path / 'log') as dashboard:
+        url = dashboard.url
+        page = browser.open(url)
+        receiving(page)
+    page.locator('.fer-banner').get_by_text('The dashboard does not answer').wait_for()
+    with Dashboard(tmp_path / 'log2', port=urlsplit(url).port) as dashboard:
+        assert dashboard.url == url
+        page.locator('.fer-banner').get_by_text('Connected again.').wait_for()
+        receiving(page)
+        page.wait_for_function(f'() => (({LINES})().fa ?? []).length > 5')
+        assert dashboard.end() == 0
+
+
+@pytest.mark.parametrize(('width', 'height', 'scheme'), [(390, 844, 'light'), (390, 844, 'dark'),
+                                                         (1920, 1080, 'light'), (1920, 1080, 'dark')])
+def test_it_fits_the_screen_and_follows_its_scheme(dashboard, fer, watch, tmp_path, width, height, scheme):
+    page = watch(viewport={'width': width, 'height': height}, color_scheme=scheme).open(dashboard.url)
+    receiving(page)
+    page.get_by_test_id('emotion').wait_for()
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+    assert page.evaluate("document.body.classList.contains('body--dark')") is (scheme == 'dark')
+    for button in page.get_by_role('button').all():
+        box = button.bounding_box()
+        assert box['x'] >= 0 and box['x'] + box['width'] <= width and min(box['width'], box['height']) >= 24
+    ground, ink = page.evaluate('''() => [document.querySelector('.fer-card'), document.querySelector('.fer-emotion')]
+        .map((e, i) => getComputedStyle(e)[i ? 'color' : 'backgroundColor'].match(/\\d+/g).slice(0, 3).map(Number))''')
+    assert (sum(ground) < sum(ink)) is (scheme == 'dark')
+    page.get_by_role('button', name='Switch between light and dark').click()
+    page.wait_for_function(f"document.body.classList.contains('body--dark') === {str(scheme == 'light').lower()}")
+
+
+def test_everything_is_reached_with_the_keyboard(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    reached = []
+    for _ in range(20):
+        page.keyboard.press('Tab')
+        name, outlined = page.evaluate('''() => {
+          const e = document.activeElement, label = e.closest('label') ?? e;
+          const style = [e, label].map((x) => getComputedStyle(x));
+          return [e.getAttribute('aria-label') || label.innerText.trim().replace(/\\s+/g, ' '),
+                  style.some((s) => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0)];
+        }''')
+        reached.append(name)
+        assert outlined or not name, f'the focus on {name} is not seen'
+        if name == 'Keyboard':
+            break
+    order = ['Skip to content', 'Live', 'Switch between light and dark', 'Primary face', 'Pause', 'Record',
+             'Calibrate neutral face', 'Reset calibration', 'Clear lines', 'Keyboard']
+    found = [next((i for i, name in enumerate(reached) if text.lower() in name.lower()), -1) for text in order]
+    assert -1 not in found and found == sorted(found), reached
+    page.keyboard.press('Enter')
+    page.get_by_text('start and stop recording').wait_for()

@@ -1,0 +1,168 @@
+"""What goes from ROS to the page."""
+
+import threading
+
+import numpy as np
+import pytest
+from dashboard_harness import face
+
+from fer_ros.diagnostic_keys import recent
+from fer_ros.results.faces import FacesFrame
+from fer_ros.web.live.state import NO_IMAGE, WANTED, Health, LiveState
+
+STEP = 100_000_000
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def state(clock):
+    live = LiveState(60.0, '/fer/faces', 1 << 26, clock)
+    live.publishers(1)
+    return live
+
+
+def frame(index: int, *faces, start: int = 10**18) -> FacesFrame:
+    return FacesFrame(start + index * STEP, 'camera', 640, 480, faces, faces[0].face_id if faces else None)
+
+
+def points(update: dict) -> dict:
+    return {line['id']: line['points'] for line in update['lines']}
+
+
+def test_only_new_points_are_handed_over_with_gaps_where_the_face_was_away(state):
+    for index in range(3):
+        state.frame(frame(index, face('fa', 0.9, 0.7)), 0.05)
+    first = state.update()
+    assert points(first) == {'fa': [[0.0, 0.8, 0.4], [0.1, 0.8, 0.4], [0.2, 0.8, 0.4]]}
+    assert points(state.update(first['epoch'], first['frame'])) == {}
+    state.frame(frame(3), 0.05)
+    assert points(state.update(first['epoch'], first['frame'])) == {}
+    state.frame(frame(4, face('fa', 0.9), face('fb', 0.1)), 0.05)
+    second = state.update(first['epoch'], first['frame'])
+    assert points(second) == {'fa': [None, [0.4, 0.8, 0.8]], 'fb': [[0.4, -0.8, -0.8]]}
+    assert points(state.update()) == {'fa': [*points(first)['fa'], *points(second)['fa']], 'fb': points(second)['fb']}
+
+
+def test_a_pause_of_all_frames_is_a_gap(state):
+    for index in (0, 1, 2, 30, 31):
+        state.frame(frame(index, face('fa', 0.5)), None)
+    assert [point and point[0] for point in points(state.update())['fa']] == [0.0, 0.1, 0.2, None, 3.0, 3.1]
+
+
+@pytest.mark.parametrize('clear', [False, True])
+def test_another_time_line_begins_anew(state, clear):
+    for index in range(50):
+        state.frame(frame(index, face('fa', 0.5)), None)
+    old = state.update()
+    if clear:
+        state.clear()
+        assert state.update(old['epoch'], old['frame'])['lines'] == []
+    state.frame(frame(0, face('fb', 0.5)), None)
+    new = state.update(old['epoch'], old['frame'])
+    assert new['epoch'] != old['epoch'] and new['frame'] == 1
+    assert points(new) == {'fb': [[0.0, 0.0, 0.0]]}
+
+
+def test_a_frame_out_of_order_is_left_out(state):
+    for index in (5, 4, 6):
+        state.frame(frame(index, face('fa', 0.5)), None)
+    assert [point[0] for point in points(state.update())['fa']] == [0.0, 0.1]
+
+
+def test_memory_is_bounded(clock):
+    live = LiveState(5.0, '/fer/faces', 1 << 26, clock)
+    for index in range(1000):
+        live.frame(frame(index, face('fa', 0.5)), 0.1)
+    assert len(points(live.update())['fa']) <= 51
+
+
+def test_faces_and_numbers_of_the_newest_frame(state, clock):
+    state.health(Health(0, 'fine', {'device': 'cpu', recent('dropped'): '4', 'state': 'active'}))
+    for index in range(20):
+        clock.now += 0.1
+        state.frame(frame(index, face('fa', 0.9), face('fb', 0.2)), 0.04)
+    update = state.update()
+    assert [f['id'] for f in update['faces']] == ['fa', 'fb'] and update['primary'] == 'fa'
+    assert update['faces'][0]['emotion'] == 'happy' and update['faces'][0]['probabilities'][3] == 0.9
+    assert update['size'] == [640, 480]
+    status = update['status']
+    assert (status['level'], status['rate'], status['latency'], status['dropped'], status['device']) == (
+        'ok', 10.0, 40, 4, 'cpu')
+    clock.now += NO_IMAGE
+    late = state.update()
+    assert late['faces'] == [] and late['primary'] is None
+    assert late['now'] == pytest.approx(1.9 + NO_IMAGE)
+
+
+def test_what_is_wrong_is_said(state, clock):
+    state.publishers(0)
+    assert state.update()['status']['text'] == 'The node fer does not run: no publisher on /fer/faces'
+    state.publishers(1)
+    assert state.update()['status']['level'] == 'warn'
+    clock.now += NO_IMAGE
+    assert state.update()['status']['text'] == 'No result for 3 s'
+    values = {'state': 'active', 'image topic': '/camera/image_raw', 'publishers': '0'}
+    state.health(Health(2, 'remap the topic', values))
+    status = state.update()['status']
+    assert status['text'] == 'No image for 3 s on /camera/image_raw: 0 publishers'
+    assert status['detail'] == 'remap the topic' and status['level'] == 'error'
+    state.health(Health(2, '', values | {'publishers': '1'}))
+    assert state.update()['status']['text'].endswith(': 1 publisher')
+    state.health(Health(0, 'inactive', {'state': 'inactive'}))
+    assert state.update()['status']['text'] == 'The node fer is inactive'
+    state.health(Health(1, 'latency 0.50 s', {'state': 'active'}))
+    state.frame(frame(0), 0.5)
+    status = state.update()['status']
+    assert (status['level'], status['detail']) == ('warn', 'latency 0.50 s')
+    clock.now += 60
+    state.frame(frame(1), 0.5)
+    assert state.update()['status']['level'] == 'ok', 'old diagnostics do not speak of the present'
+
+
+def test_pictures_are_wanted_as_long_as_someone_asks(state, clock):
+    assert not state.pictures_wanted
+    state.want_pictures()
+    assert state.pictures_wanted
+    clock.now += WANTED
+    assert not state.pictures_wanted
+    state.picture(7, lambda: np.zeros((2, 2, 3), np.uint8))
+    assert state.newest_picture.stamp_ns == 7
+    state.forget_picture()
+    assert state.newest_picture is None
+    state.picture(8, lambda: np.zeros((2, 2, 3), np.uint8))
+    assert state.newest_picture.number == 2, 'no page takes it for the one that it has'
+
+
+def test_ros_and_the_page_at_the_same_time():
+    state, ended, failures = LiveState(2.0, '/fer/faces', 1 << 26), threading.Event(), []
+
+    def read() -> None:
+        epoch = after = 0
+        try:
+            while not ended.is_set():
+                update = state.update(epoch, after)
+                epoch, after = update['epoch'], update['frame']
+        except Exception as error:  # told in the main thread
+            failures.append(error)
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for index in range(1500):
+        state.frame(frame(index % 400, face(f'f{index % 7}', 0.5)), 0.1)
+        if index % 100 == 0:
+            state.clear()
+    ended.set()
+    for reader in readers:
+        reader.join()
+    assert failures == []
