@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_ros import emotions
-from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS
+from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS, NEUTRAL_VALENCE, decide, valence
 
 
 def certain(emotion):
@@ -49,3 +49,30 @@ def test_the_group_can_differ_from_that_of_the_likeliest_emotion():
     ('disgust', 'disgusted'), ('sadness', 'sad'), ('neutral', 'neutral'), ('contempt', None), ('', None)])
 def test_names_under_which_data_sets_file_emotions(name, expected):
     assert emotions.emotion_named(name) == expected
+
+
+def probabilities(**shares):
+    return [shares.get(emotion, 0.0) for emotion in EMOTIONS]
+
+
+@pytest.mark.parametrize(('shares', 'shown'), [
+    ({'neutral': 0.4, 'angry': 0.15, 'sad': 0.16, 'scared': 0.15, 'disgusted': 0.14}, 'sad'),
+    ({'neutral': 0.4, 'angry': 0.1, 'sad': 0.1, 'happy': 0.4 - 1e-6}, 'neutral'),
+    ({'neutral': 0.3, 'happy': 0.36, 'sad': 0.17, 'angry': 0.17}, 'happy'),
+    ({'surprised': 0.4, 'scared': 0.35, 'neutral': 0.25}, 'surprised'),
+    ({'surprised': 0.4, 'scared': 0.3, 'angry': 0.15, 'neutral': 0.15}, 'scared'),
+    ({'happy': 0.5, 'neutral': 0.5}, 'happy'), ({'neutral': 0.62, 'sad': 0.38}, 'neutral'),
+    ({'neutral': 0.55, 'sad': 0.45}, 'sad'), ({'neutral': 1.0}, 'neutral')])
+def test_the_group_is_decided_first(shares, shown):
+    assert EMOTIONS[decide(probabilities(**shares))] == shown
+
+
+def test_the_emotion_never_contradicts_the_valence():
+    rows = np.random.default_rng(0).dirichlet(np.full(7, 0.4), 20_000)
+    shown, meant = decide(rows), valence(rows)
+    sign = np.array([{'negative': -1, 'neutral': 0, 'positive': 1}.get(GROUP_OF.get(e), 9) for e in EMOTIONS])[shown]
+    assert not ((sign == 1) & (meant < 0) | (sign == -1) & (meant > 0)).any()
+    assert np.abs(meant[sign == 0]).max() <= NEUTRAL_VALENCE
+    likeliest = rows.argmax(1)
+    assert (rows[np.arange(len(rows)), shown] == rows.max(1))[shown == likeliest].all()
+    assert decide(rows[:6].reshape(2, 3, 7)).tolist() == shown[:6].reshape(2, 3).tolist()

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-MARGIN = 1 / 8
-"""Share of the side that is left out of the statistics at each border."""
+MARGIN = 8
+"""One part in so many of the side is left out of the statistics at each border."""
 LEAST_DEVIATION = 3.0
 """Grey levels. A flatter face holds little but noise and rounding, which must not be raised to full contrast."""
 
@@ -35,7 +35,7 @@ def network_input(faces: np.ndarray | Tensor) -> Tensor:
 
 def standardised(faces: Tensor) -> Tensor:
     """The same of (N, 1, H, W) float grey levels, 0 to 255."""
-    top, left = (round(side * MARGIN) for side in faces.shape[2:])
+    top, left = (side // MARGIN for side in faces.shape[2:])
     middle = faces[:, :, top:faces.shape[2] - top, left:faces.shape[3] - left]
     mean = middle.mean((2, 3), keepdim=True)
     deviation = ((middle - mean) ** 2).mean((2, 3), keepdim=True).sqrt()

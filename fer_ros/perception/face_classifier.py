@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from fer_ros.emotions import EMOTIONS, valence
+from fer_ros.emotions import EMOTIONS, decide, valence
 from fer_ros.perception.neutral_baseline import NeutralBaselines
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.settings import PipelineSettings
@@ -58,8 +58,8 @@ class FaceClassifier:
 
     def _face(self, face_id: str, box: Box, raw: np.ndarray, stamp: float) -> FaceEmotion:
         smoothed = self.smoother.update(face_id, raw, stamp)
-        best = int(smoothed.argmax())
-        return FaceEmotion(face_id, box, tuple(smoothed.tolist()), EMOTIONS[best], float(smoothed[best]),
+        shown = int(decide(smoothed))
+        return FaceEmotion(face_id, box, tuple(smoothed.tolist()), EMOTIONS[shown], float(smoothed[shown]),
                            float(valence(smoothed)), float(valence(raw)))
 
     def _forget_all_but(self, living: Collection[str]) -> None:

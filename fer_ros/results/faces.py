@@ -20,7 +20,7 @@ class FaceEmotion:
     probabilities: tuple[float, ...]
     """Of the seven emotions in the order of `EMOTIONS`, smoothed over time, sum 1."""
     emotion: str
-    """The most probable of `EMOTIONS`."""
+    """One of `EMOTIONS`: the likeliest of the group that wins, see `fer_ros.emotions.decide`."""
     confidence: float
     """Its probability, 0 to 1."""
     valence: float
