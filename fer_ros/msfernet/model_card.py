@@ -1,7 +1,7 @@
 """Write an evaluation's figures into the model card.
 
-    python -m fer_ros.msfernet.evaluate --model models/msfernet.safetensors --data DIR --split validation --flip \\
-        --json models/evaluation.json
+    python -m fer_ros.msfernet.evaluate --model models/msfernet.safetensors --data DIR --split validation \\
+        --votes FILE --conditions --flip --json models/evaluation.json
     python -m fer_ros.msfernet.model_card
 
 Everything between the two comments ``<!-- figures -->`` and ``<!-- end of figures -->`` is replaced; the text around
@@ -19,7 +19,7 @@ import numpy as np
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS, GROUPS
 from fer_ros.msfernet.cli import Parser, run
-from fer_ros.msfernet.evaluate import table
+from fer_ros.msfernet.evaluate import conditions_table, table
 
 
 def fill(text: str, name: str, content: str) -> str:
@@ -37,35 +37,54 @@ def fill(text: str, name: str, content: str) -> str:
 
 def figures(report: dict) -> str:
     """The card's figures as Markdown, from what `fer_ros.msfernet.evaluate` wrote."""
-    training = report['training']
-    calibration = training.get('calibration')
-    biases = (' and biases ' + ', '.join(f'{emotion} {bias:+.2f}' for emotion, bias in calibration['biases'].items())
-              if calibration and 'biases' in calibration else '')
-    fitted = (f'{biases}, fitted on the {calibration["faces"]:,} faces of `{calibration["split"]}`' if calibration
-              else ' (not calibrated)')
-    if calibration and 'neutral_as_negative' in calibration:
-        fitted += f' so that at most {calibration["neutral_as_negative"]:.0%} of neutral faces are read as negative'
-    if calibration and 'statistics' in calibration:
-        fitted += f'; BatchNorm statistics of the plain faces of `{calibration["statistics"]}`'
-    runs = [training]
+    runs = [report['training']]
     while 'before' in runs[0]:
         runs.insert(0, runs[0]['before'])
-    return '\n\n'.join((
+    parts = [
         f'Measured on the split `{report["split"]}`, weights with SHA-256 `{report["sha256"]}`, '
-        f'trained for {" and then ".join(str(run["epochs"]) for run in runs)} epochs; '
-        f'temperature {report["temperature"]:.4f}{fitted}.',
+        f'trained for {" and then ".join(str(run["epochs"]) for run in runs)} epochs; {_calibration(report)}.',
         table(report),
         f'{report["parameters"]:,} parameters, {report["macs"] / 1e9:.3f} GMAC, '
         f'{report["milliseconds_per_face"]:.1f} ms per face in plain PyTorch '
-        f'(batch 1, `{report["device"]}`, one thread).',
-        'The most frequent confusions, as shares of the label: ' + _confusions(report) + '.',
-        'Confusion matrix of the emotions; rows are labels, columns predictions:',
-        _matrix(report['confusion_7'], EMOTIONS),
-        'Of the groups, on faces whose label is not surprise:',
-        _matrix(report['confusion_3'], GROUPS),
-        'Settings of the training (`python -m fer_ros.msfernet.train --help` explains them):',
-        *(', '.join(f'`{name}` {setting(value)}' for name, value in run['recipe'].items()) + '.' for run in runs),
-    ))
+        f'(batch 1, `{report["device"]}`, one thread).']
+    if 'conditions' in report:
+        parts += [f'By condition, against {_LABELS[report["conditions_labels"]]}:', conditions_table(report)]
+    for prefix, labels in (('raters_', 'raters'), ('', 'fer2013')):
+        if f'{prefix}confusion_7' in report:
+            confusion = report[f'{prefix}confusion_7']
+            parts += [
+                f'Confusion matrix of the emotions against {_LABELS[labels]}; rows are labels, columns what is shown. '
+                f'The most frequent confusions, as shares of the label: {_confusions(confusion)}.',
+                _matrix(confusion, EMOTIONS), 'Of the groups, on faces whose label is not surprise:',
+                _matrix(report[f'{prefix}confusion_3'], GROUPS)]
+    return '\n\n'.join((
+        *parts, 'Settings of the training (`python -m fer_ros.msfernet.train --help` explains them):',
+        *(', '.join(f'`{name}` {setting(value)}' for name, value in run['recipe'].items()) + '.' for run in runs)))
+
+
+_LABELS = {'raters': 'the plurality of ten raters', 'fer2013': "FER2013's own labels"}
+
+
+def _calibration(report: dict) -> str:
+    temperatures = {'raters': report['temperature'], 'fer2013': report['fer2013_temperature']}
+    calibration = report['training'].get('calibration')
+    if not calibration:
+        return 'temperatures ' + ' and '.join(f'{t:.4f}' for t in temperatures.values()) + ' (not calibrated)'
+    texts = []
+    for name, temperature in temperatures.items():
+        fitted = calibration[name]
+        text = f'against {_LABELS[name]}, temperature {temperature:.4f}'
+        if 'biases' in fitted:
+            text += ' and biases ' + ', '.join(f'{e} {bias:+.2f}' for e, bias in fitted['biases'].items())
+        text += f', fitted on {fitted["faces"]:,} faces of `{calibration["split"]}`'
+        if name == 'raters' and calibration['conditions']:
+            text += ', clean and degraded'
+        if 'neutral_as_negative' in fitted:
+            text += f', so that at most {fitted["neutral_as_negative"]:.0%} of neutral faces are classified as negative'
+        texts.append(text)
+    if 'statistics' in calibration:
+        texts.append(f'BatchNorm statistics recalibrated on the unaugmented faces of `{calibration["statistics"]}`')
+    return '; '.join(texts)
 
 
 def setting(value: object) -> str:
@@ -75,12 +94,12 @@ def setting(value: object) -> str:
     return str(value)
 
 
-def _confusions(report: dict, count: int = 5) -> str:
-    confusion = np.array(report['confusion_7'], float)
-    share = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+def _confusions(confusion: list[list[int]], count: int = 5) -> str:
+    share = np.array(confusion, float)
+    share /= np.maximum(share.sum(1, keepdims=True), 1)
     np.fill_diagonal(share, 0)
     worst = [np.unravel_index(i, share.shape) for i in np.argsort(-share, axis=None, kind='stable')[:count]]
-    return ', '.join(f'{EMOTIONS[label]} read as {EMOTIONS[predicted]} {100 * share[label, predicted]:.0f} %'
+    return ', '.join(f'{EMOTIONS[label]} classified as {EMOTIONS[predicted]} {100 * share[label, predicted]:.0f} %'
                      for label, predicted in worst)
 
 

@@ -27,17 +27,25 @@ def test_the_evaluation_is_of_the_shipped_weights():
 @pytest.fixture
 def report(tmp_path):
     training = {'epochs': 2, 'recipe': {'epochs': 2, 'sizes': [[0.0, 32], [0.5, 48]]},
-                'calibration': {'split': 'validation', 'faces': 1234}}
-    save_model(tmp_path / 'm.safetensors', Model(constant_network([2.0, 0, 0, 0, 0, 0, 0]), 1.5, training=training))
+                'calibration': {'split': 'validation', 'conditions': True, 'raters': {'faces': 1234},
+                                'fer2013': {'faces': 56, 'biases': {'happy': 0.25}}}}
+    network = constant_network([2.0, 0, 0, 0, 0, 0, 0])
+    save_model(tmp_path / 'm.safetensors', Model(network, 1.5, 0.75, training=training))
     write_split(tmp_path / 'data' / 'validation', 1)
-    return evaluate(tmp_path / 'm.safetensors', str(tmp_path / 'data'), 'validation', flip=True, progress=False)
+    (tmp_path / 'votes.csv').write_text(
+        'picture,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,no_face\n'
+        'validation/sad/000.png,2,0,0,0,8,0,0,0,0,0\n')
+    return evaluate(tmp_path / 'm.safetensors', str(tmp_path / 'data'), 'validation', votes=tmp_path / 'votes.csv',
+                    conditions=True, flip=True, progress=False)
 
 
 def test_figures_of_a_report(report):
     text = figures(report)
-    assert '| accuracy, 7 emotions | 14.29 % | 14.29 % |' in text
-    assert 'temperature 1.5000, fitted on the 1,234 faces of `validation`' in text
-    assert 'disgusted read as angry 100 %' in text
+    assert '| accuracy, 7 emotions | 100.00 % | 14.29 % | 100.00 % | 14.29 % |' in text
+    assert 'temperature 1.5000, fitted on 1,234 faces of `validation`, clean and degraded' in text
+    assert 'temperature 0.7500 and biases happy +0.25, fitted on 56 faces of `validation`' in text
+    assert 'disgusted classified as angry 100 %' in text
+    assert '| mask | 100.00 % |' in text
     assert '| **neutral** | 1 | 0 | 0 |' in text
     assert '`sizes` 0:32,0.5:48' in text
     assert report['sha256'] in text
