@@ -40,5 +40,5 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     # cv2.imwrite tells no reason when it fails.
     good, data = cv2.imencode(path.suffix, image)
     if not good:
-        raise OSError(f'cannot make a {path.suffix} picture of {image.shape}')
+        raise OSError(f'cannot encode a {path.suffix} image of {image.shape}')
     path.write_bytes(data)

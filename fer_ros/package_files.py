@@ -21,8 +21,8 @@ def shared_file(name: str) -> Path:
         if path.exists():
             return path
     looked = ', '.join(map(str, places))
-    raise FileNotFoundError(f'{name} does not come with this installation of {PACKAGE}: looked for {looked}; '
-                            'install the package again, or give a path of your own')
+    raise FileNotFoundError(f'{name} is not part of this installation of {PACKAGE}: looked for {looked}; '
+                            'reinstall the package, or give another path')
 
 
 def _share_folders() -> list[Path]:

@@ -67,7 +67,7 @@ class ValencePlot:
     def __init__(self, width: int = _DEFAULTS['width'], height: int = _DEFAULTS['height'], *,
                  min_life: float = _DEFAULTS['min_life'], colours: FaceColours | None = None) -> None:
         if width < 240 or height < 120:
-            raise ValueError(f'a valence plot of {width}×{height} pixels is too small to read: use at least 240×120')
+            raise ValueError(f'a valence plot of {width}×{height} pixels is not legible: use at least 240×120')
         self.min_life = min_life
         self._colours = colours or FaceColours()
         self._size = size = max(10, round(min(width / 68, height / 28)))  # of the font, px

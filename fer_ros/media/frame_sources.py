@@ -70,7 +70,7 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     if path.is_dir():
         return PictureSource(_pictures(path), str(path), rate)
     if not path.exists():
-        raise SourceError(f'no video at {video}: give a camera number, a video file or a folder of pictures')
+        raise SourceError(f'no video at {video}: give a camera number, a video file or an image folder')
     if path.suffix.lower() in PICTURES:
         return PictureSource([path], str(path), rate)
     return VideoSource(path, rate)
@@ -127,9 +127,9 @@ class PictureSource:
         self._paths = paths
         self._index = 0
         if not self._paths:
-            raise SourceError(f'no pictures in {name}: expected files ending in {", ".join(PICTURES)}')
+            raise SourceError(f'no images in {name}: expected files ending in {", ".join(PICTURES)}')
         if self.read() is None:
-            raise SourceError(f'none of the {len(paths)} pictures in {name} can be read: they are damaged or empty')
+            raise SourceError(f'none of the {len(paths)} images in {name} can be decoded: they are damaged or empty')
         self.rewind()
 
     def read(self) -> np.ndarray | None:
@@ -139,7 +139,7 @@ class PictureSource:
             frame = _read_picture(path)
             if frame is not None:
                 return frame
-            self.warning = f'{path} cannot be read and is left out'
+            self.warning = f'{path} cannot be decoded and is skipped'
         return None
 
     def skip(self) -> None:
@@ -178,8 +178,8 @@ class VideoSource:
         good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not good:
             self.close()
-            raise SourceError(f'{self._path} is not a video that can be read: it is damaged, incomplete or of another '
-                              'kind')
+            raise SourceError(f'{self._path} cannot be opened as a video: it is damaged, incomplete or in an '
+                              'unsupported format')
         own = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = self._given_rate or (own if math.isfinite(own) and 0 < own <= 1000 else STILL_RATE)
         self.expected = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -224,7 +224,7 @@ class CameraSource:
         self.name = f'/dev/video{device}' if device.isdecimal() else device
         if not os.path.exists(self.name):
             there = ', '.join(sorted(map(str, Path('/dev').glob('video*')))) or 'none'
-            raise SourceError(f'no camera at {self.name}: cameras of this machine: {there}')
+            raise SourceError(f'no camera at {self.name}: available cameras: {there}')
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(self.name, cv2.CAP_V4L2)
         for key, value in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height),
@@ -233,15 +233,15 @@ class CameraSource:
                 self._capture.set(key, value)
         if not self._capture.isOpened() or not self._capture.grab():
             self.close()
-            raise SourceError(f'{self.name} gives no frames: it is not a camera, another program uses it, or it may '
-                              'not be read (group video)')
+            raise SourceError(f'{self.name} delivers no frames: it is not a camera, it is used by another program, '
+                              'or permission is missing (group video)')
         own = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = own if math.isfinite(own) and own > 0 else rate or STILL_RATE
 
     def read(self) -> np.ndarray:
         frame = self._capture.read()[1]
         if frame is None:
-            raise SourceError(f'{self.name} gives no more frames: is it still connected?')
+            raise SourceError(f'{self.name} delivers no more frames: is it still connected?')
         return frame
 
     def skip(self) -> None:

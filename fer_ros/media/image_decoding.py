@@ -80,8 +80,8 @@ def to_bgr(message: Any) -> np.ndarray:
     if message.encoding in _PLANAR:
         return _planar_to_bgr(message, data)
     if message.encoding not in _PACKED:
-        raise ConversionError(f'{_description(message)}: this encoding is not a grey or colour picture that can be '
-                              f'read; publish one of {", ".join(ENCODINGS)}')
+        raise ConversionError(f'{_description(message)}: unsupported encoding; '
+                              f'publish one of {", ".join(ENCODINGS)}')
     encoding = _PACKED[message.encoding]
     dtype = np.dtype(encoding.dtype).newbyteorder('>' if message.is_bigendian else '<')
     row = message.width * encoding.channels * dtype.itemsize
@@ -127,20 +127,20 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
         with PIL.Image.open(io.BytesIO(data), formats=COMPRESSED_FORMATS) as header:  # reads the size only
             width, height = header.size
     except Exception as error:  # of every kind: Pillow does not promise which, and none may be unexpected here
-        raise ConversionError(f'{description}: not a picture ({error}); publish JPEG or PNG') from error
+        raise ConversionError(f'{description}: not an image ({error}); publish JPEG or PNG') from error
     _check_size(width, height, f'{description}, {width}×{height}')
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ConversionError(f'{description}: {error}') from error
     if image is None:
-        raise ConversionError(f'{description}: the picture is damaged')
+        raise ConversionError(f'{description}: the image is damaged')
     return image
 
 
 def _check_size(width: int, height: int, description: str) -> None:
     if width < 1 or height < 1:
-        raise ConversionError(f'{description}: the picture is empty')
+        raise ConversionError(f'{description}: the image is empty')
     if width * height > MAX_PIXELS:
         raise ConversionError(f'{description}: more than {MAX_PIXELS // 1_000_000} megapixels')
 

@@ -74,7 +74,7 @@ class DashboardNode(Node):
         try:
             frame = decode(message.data)
         except ValueError as error:
-            self.get_logger().warning(f'message on {self._faces_topic} left out: {error}',
+            self.get_logger().warning(f'message on {self._faces_topic} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
         latency = (clock - frame.stamp_ns) * 1e-9 if frame.stamp_ns else None
@@ -160,7 +160,7 @@ def _serve(node: DashboardNode) -> int:
     try:
         server = Server(node.settings, node)
     except OSError as error:
-        raise Stop(f'no place for temporary files: {error}; set TMPDIR to a folder with room') from error
+        raise Stop(f'cannot create a temporary folder: {error}; set TMPDIR to a folder with free space') from error
     ended, failed = threading.Event(), threading.Event()
     executor = SingleThreadedExecutor()
     executor.add_node(node)

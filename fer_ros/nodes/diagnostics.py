@@ -197,7 +197,7 @@ def _image_age(thresholds: Thresholds, topic: ImageTopic, age: float, any_image:
         '1 publisher' if topic.publishers == 1 else f'{topic.publishers} publishers')
     text = f'no image for {age:.1f} s{"" if any_image else " (none since activation)"}: {topic.name} has {publishers}'
     if not topic.publishers:
-        text += ' of it; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw'
+        text += '; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw'
     elif len(topic.mismatches) == topic.publishers:
         text += f', none of which reaches this node: {"; ".join(topic.mismatches)}'
     else:
@@ -220,7 +220,7 @@ def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -
     warn, error = min(thresholds.warn_rate, limit), min(thresholds.error_rate, limit)
     level = Level.ERROR if rates['processed'] < error else Level.WARN if rates['processed'] < warn else Level.OK
     if level != Level.OK:
-        cause = 'the images come too slowly' if rates['received'] < warn else 'too slow here, see the stage times'
+        cause = 'the camera is too slow' if rates['received'] < warn else 'the node is too slow, see the stage times'
         yield level, (f'{rates["processed"]:.1f} frames/s processed of {rates["received"]:.1f} received, less than '
                       f'{error if level == Level.ERROR else warn:g}: {cause}')
 
@@ -228,7 +228,7 @@ def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -
 def _drops(thresholds: Thresholds, recent: Mapping[str, list]) -> Iterable[tuple[Level, str]]:
     share = len(recent['dropped']) / len(recent['received'])
     if 0 < thresholds.warn_drops < share:
-        yield Level.WARN, f'no time for {share:.0%} of the frames: lower the camera rate, or use a faster device'
+        yield Level.WARN, f'{share:.0%} of the frames dropped: lower the camera rate, or use a faster device'
 
 
 def _latency(thresholds: Thresholds, latencies: list[float]) -> Iterable[tuple[Level, str]]:
@@ -236,8 +236,8 @@ def _latency(thresholds: Thresholds, latencies: list[float]) -> Iterable[tuple[L
         return
     median = statistics.median(latencies)
     if median > FOREIGN_CLOCK:
-        yield Level.WARN, (f'image stamps are {median:.0f} s old: a recording played without use_sim_time, or clocks '
-                           'that differ')
+        yield Level.WARN, (f'image stamps are {median:.0f} s old: a recording is played without use_sim_time, or the '
+                           'clocks differ')
     elif median < -0.02:
         yield Level.WARN, f'image stamps lie {-median:.2f} s in the future: synchronise the clocks of the machines'
     elif (level := _level(median, thresholds.warn_latency, thresholds.error_latency)) != Level.OK:
@@ -316,7 +316,7 @@ class Diagnostics:
         elif report.level > self._last:
             logger.error(report.message)
         elif report.level == Level.OK and self._last != Level.OK:
-            logger.info(f'well again: {report.message}')
+            logger.info(f'back to normal: {report.message}')
         self._last = report.level
 
     def close(self) -> None:

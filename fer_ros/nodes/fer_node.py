@@ -102,7 +102,7 @@ class FerNode(LifecycleNode):
         self._baseline_services.activate(self._pipeline.classifier.baselines)
         self._worker = LatestWorker(self._process)
         self._input.open(self._on_frame)
-        self.get_logger().info(f'listening to {self._topic}')
+        self.get_logger().info(f'subscribed to {self._topic}')
         return super().on_activate(state)
 
     @_transition
@@ -170,8 +170,8 @@ class FerNode(LifecycleNode):
         elif self._worker.submit((message, self.get_clock().now().nanoseconds)):
             self.monitor.dropped()
             self.get_logger().info(
-                f'no time for {self.monitor.total("dropped")} of {self.monitor.total("received")} frames: only the '
-                'newest is taken', throttle_duration_sec=LOG_PERIOD)
+                f'{self.monitor.total("dropped")} of {self.monitor.total("received")} frames dropped: only the newest '
+                'is processed', throttle_duration_sec=LOG_PERIOD)
 
     def _process(self, item: tuple[Any, int]) -> None:
         """In the worker's thread: one message and the time of its arrival in nanoseconds."""
@@ -190,7 +190,7 @@ class FerNode(LifecycleNode):
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if stamp_ns == 0 and not self._told_of_zero_stamp:
             self._told_of_zero_stamp = True
-            self.get_logger().warning(f'images on {self._topic} have no stamp: their time of arrival is used instead')
+            self.get_logger().warning(f'images on {self._topic} have no stamp: their time of receipt is used instead')
         seconds = (stamp_ns or received_ns) * 1e-9
         if self._new_settings is not None:
             settings, self._new_settings = self._new_settings, None
@@ -234,7 +234,7 @@ class FerNode(LifecycleNode):
 
     def _log_failure(self, error: Exception) -> None:
         self.monitor.bad(repr(error))
-        self.get_logger().error(f'frame on {self._topic} ignored, this is a defect: {error!r}',
+        self.get_logger().error(f'frame on {self._topic} ignored because of an internal error: {error!r}',
                                 throttle_duration_sec=LOG_PERIOD)
 
 

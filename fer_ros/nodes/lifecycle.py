@@ -18,7 +18,7 @@ def refuse_untimely_transitions(node: LifecycleNode) -> None:
             return change(request, response)
         except RCLError as error:  # what goes wrong within a transition does not come here
             wanted = request.transition.label or request.transition.id
-            node.get_logger().warning(f'transition {wanted} refused: {str(error).splitlines()[0]}')
+            node.get_logger().warning(f'transition {wanted} rejected: {str(error).splitlines()[0]}')
             response.success = False
             return response
 

@@ -58,7 +58,7 @@ class Table:
         latencies = sorted(latency for _, latency in self._arrivals if latency is not None)
         text = f'  {rate:.1f} frames/s'
         if latencies:
-            text += f', latency {1000 * latencies[len(latencies) // 2]:.0f} ms (most {1000 * latencies[-1]:.0f} ms)'
+            text += f', latency {1000 * latencies[len(latencies) // 2]:.0f} ms (max {1000 * latencies[-1]:.0f} ms)'
         return [*lines, text]
 
 
@@ -98,7 +98,7 @@ class LiveTableNode(Node):
         try:
             frame = decode(message.data)
         except ValueError as error:
-            self.get_logger().warning(f'message left out: {error}', throttle_duration_sec=LOG_PERIOD)
+            self.get_logger().warning(f'message skipped: {error}', throttle_duration_sec=LOG_PERIOD)
             return
         now = time.monotonic()
         if self._first is None:
@@ -111,7 +111,7 @@ class LiveTableNode(Node):
         try:
             self._recorder.add(to_bgr(message), stamp.sec + stamp.nanosec * 1e-9)
         except ConversionError as error:
-            self.get_logger().warning(f'frame left out of the recording: {error}', throttle_duration_sec=LOG_PERIOD)
+            self.get_logger().warning(f'frame not recorded: {error}', throttle_duration_sec=LOG_PERIOD)
         except OSError as error:
             raise Stop(str(error)) from error
 

@@ -49,7 +49,7 @@ class NeutralBaselineServices:
             return
         if not self._started:
             if primary is None:
-                self._end(False, 'no face is in sight to be calibrated')
+                self._end(False, 'no face to calibrate is in view')
             else:
                 baselines.start(primary, stamp)
                 self._started = True
@@ -60,12 +60,12 @@ class NeutralBaselineServices:
         if self._baselines is None:
             response.message = 'the node is not active'
         elif self._request is not None:
-            response.message = 'another calibration is under way: wait until it is done'
+            response.message = 'another calibration is in progress: wait until it is done'
         else:
             self._started = False
             self._request = future = Future(executor=self._node.executor)
             timer = self._node.create_timer(DURATION + PATIENCE, lambda: self._end(
-                False, f'images did not come for {DURATION:g} s: check the camera'), callback_group=self._group,
+                False, f'no images for {DURATION:g} s: check the camera'), callback_group=self._group,
                 clock=Clock(clock_type=ClockType.STEADY_TIME))
             response.success, response.message = await future
             self._node.destroy_timer(timer)
@@ -83,7 +83,7 @@ class NeutralBaselineServices:
         faces = ', '.join(self._baselines.calibrated)
         self._baselines.reset()
         self._end(False, 'the calibration was reset')
-        response.success, response.message = True, f'forgotten: {faces}' if faces else 'no face was calibrated'
+        response.success, response.message = True, f'discarded for: {faces}' if faces else 'no face was calibrated'
         self._node.get_logger().info(f'neutral calibration {response.message}')
         return response
 

@@ -69,8 +69,8 @@ def namesakes(node: Node) -> str:
     count = sum(f'{namespace.rstrip("/")}/{base}' == name for base, namespace in node.get_node_names_and_namespaces())
     if count < 2:
         return ''
-    return (f'{count} nodes are named {name}, and what they publish mixes: rename one with --ros-args -r __node:=name, '
-            'or give it a namespace with -r __ns:=/name (one that was killed counts for 20 s more)')
+    return (f'{count} nodes are named {name}, so their messages are mixed: rename one with --ros-args -r __node:=name, '
+            'or give it a namespace with -r __ns:=/name (a killed node counts for another 20 s)')
 
 
 class _NameWatch:

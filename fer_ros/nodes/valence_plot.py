@@ -89,15 +89,15 @@ class ValencePlotNode(Node):
                 frame = FacesFrame(clock, frame.frame_id, frame.width, frame.height, frame.faces, frame.primary)
             outcome = self._history.add(frame)
         except ValueError as error:
-            self.get_logger().warning(f'message on {self._subscription.topic_name} left out: {error}',
+            self.get_logger().warning(f'message on {self._subscription.topic_name} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
         if outcome == 'late':
-            self.get_logger().warning(f'frame with stamp {frame.stamp:.3f} left out: not newer than the one before',
+            self.get_logger().warning(f'frame with stamp {frame.stamp:.3f} skipped: not newer than the previous one',
                                       throttle_duration_sec=LOG_PERIOD)
             return
         if outcome == 'restarted':
-            self.get_logger().warning(f'stamps jumped back to {frame.stamp:.3f}: the plot begins anew')
+            self.get_logger().warning(f'stamps jumped back to {frame.stamp:.3f}: starting a new plot')
         self._frame_id = frame.frame_id
         self._clock_at_last = clock
 
@@ -145,7 +145,7 @@ class ValencePlotNode(Node):
         elif cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
             self._window = False
             cv2.destroyAllWindows()
-            self.get_logger().info('the window was closed; the node goes on')
+            self.get_logger().info('the window was closed; the node keeps running')
             return
         cv2.imshow(title, picture)
         cv2.waitKey(1)
@@ -167,7 +167,7 @@ class ValencePlotNode(Node):
         """
         last = self._history.last
         if last is None:
-            raise OSError(f'no frame came on {self._subscription.topic_name} yet')
+            raise OSError(f'no frame has been received on {self._subscription.topic_name} yet')
         picture = self._new_plot().rolling(self._history, last.stamp_ns, self.parameters.seconds)
         folder = Path(self.parameters.output_dir).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)

@@ -97,8 +97,8 @@ class MediaPipeDetector:
             face_detection = mediapipe.solutions.face_detection
         except AttributeError:
             raise DetectorError(
-                f'MediaPipe {mediapipe.__version__} comes without its face models: pip install mediapipe==0.10.21, or '
-                'give a BlazeFace .tflite file as detector_model') from None
+                f'MediaPipe {mediapipe.__version__} does not include the face models: pip install mediapipe==0.10.21, '
+                'or give a BlazeFace .tflite file as detector_model') from None
         self.confidence = confidence
         self._rgb: np.ndarray | None = None
         with without_chatter():
@@ -153,7 +153,7 @@ class MediaPipeTasksDetector:
             try:
                 self._detector = vision.FaceDetector.create_from_options(options)
             except (RuntimeError, ValueError) as error:
-                raise DetectorError(f'{model} is not a face detector that MediaPipe can use '
+                raise DetectorError(f'{model} cannot be used as a face detector by MediaPipe '
                                     f'({_first_line(error)}): give a BlazeFace .tflite file') from error
             self.detect(np.zeros((64, 64, 3), np.uint8))
 
@@ -181,7 +181,7 @@ class YuNetDetector:
 
     def __init__(self, model: str | Path, confidence: float):
         if not model:
-            raise DetectorError('the detector yunet needs detector_model: the path of '
+            raise DetectorError('the detector yunet requires detector_model: the path of '
                                 'face_detection_yunet_2023mar.onnx from the OpenCV model zoo')
         self.confidence = confidence
         self._size = (0, 0)
@@ -189,7 +189,7 @@ class YuNetDetector:
             self._detector = cv2.FaceDetectorYN.create(str(model), '', (320, 320), LOWEST_CONFIDENCE)
             self.detect(np.zeros((64, 64, 3), np.uint8))
         except (cv2.error, DetectorError) as error:
-            raise DetectorError(f'{model} is not a YuNet model that OpenCV {cv2.__version__} can use '
+            raise DetectorError(f'{model} cannot be used as a YuNet model by OpenCV {cv2.__version__} '
                                 f'({_first_line(error)}): give face_detection_yunet_2023mar.onnx') from error
 
     def detect(self, image: np.ndarray) -> list[Detection]:

@@ -245,5 +245,5 @@ class NeutralBaselines:
 
 def _not_at_rest(baseline: np.ndarray) -> str:
     strongest = int(np.argmax(baseline))
-    return (f'the face read as {EMOTIONS[strongest]} ({baseline[strongest]:.2f}) while calibrating, too strongly for a '
-            'resting face: look neutral and calibrate again')
+    return (f'the face was classified as {EMOTIONS[strongest]} ({baseline[strongest]:.2f}) during the calibration, too '
+            'strongly for a resting face: look neutral and calibrate again')

@@ -102,7 +102,7 @@ class FacePipeline:
         check(settings)
         fixed = [name for name in STRUCTURAL if getattr(settings, name) != getattr(self.settings, name)]
         if fixed:
-            raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: make a new one')
+            raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: create a new one')
         self._detector.confidence = settings.detection_confidence
         self._tracker.timeout = settings.track_timeout
         self.classifier.apply(settings)

@@ -104,7 +104,7 @@ def _start(model: Model, device: str, threads: int, runtime: str) -> Runtime:
         except RuntimeFailure as error:
             if device != 'auto':
                 raise
-            log.warning('%s; so it runs on the CPU', error)
+            log.warning('%s; falling back to the CPU', error)
             model.network.cpu()
             place = torch.device('cpu')
     if runtime == 'torch':
@@ -116,7 +116,7 @@ def _start(model: Model, device: str, threads: int, runtime: str) -> Runtime:
             raise
         # Not installed is a choice that one may make; what is installed and fails should be seen to.
         log.log(logging.INFO if onnx_runtime.missing() else logging.WARNING,
-                'The network runs in torch, slower than in ONNX Runtime on a CPU: %s', error)
+                'Using PyTorch, which is slower than ONNX Runtime on a CPU: %s', error)
         return TorchRuntime(model, place)
 
 
@@ -135,5 +135,5 @@ def _choose_device(device: str, cpu_only: bool = False) -> torch.device:
     if device == 'auto':
         log.info('No CUDA device found: the network runs on the CPU.')
         return torch.device('cpu')
-    there = f'only cuda:0 to cuda:{count - 1} are there' if count else 'torch finds no CUDA device'
+    there = f'only cuda:0 to cuda:{count - 1} are present' if count else 'torch finds no CUDA device'
     raise RecognizerError(f'device {device} is not available: {there}; set device to auto or cpu')

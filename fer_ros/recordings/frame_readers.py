@@ -111,7 +111,7 @@ class BagReader:
             self._reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
             self._reader.open()
         except Exception as error:  # the storage plug-ins let through whatever sqlite3, YAML or struct raise
-            raise InputError(f'{path} is not a rosbag2 recording that can be read: {_one_line(error)}') from error
+            raise InputError(f'{path} cannot be opened as a rosbag2 recording: {_one_line(error)}') from error
         try:
             self._connections = self._choose(topic)
         except InputError:
@@ -125,7 +125,7 @@ class BagReader:
         images = [c for c in self._reader.connections if c.msgtype in IMAGES]
         topics = sorted({c.topic for c in images})
         if not topics:
-            raise InputError(f'{self._path} holds no topic of type {" or ".join(IMAGES)}')
+            raise InputError(f'{self._path} contains no topic of type {" or ".join(IMAGES)}')
         if topic and topic not in topics:
             raise InputError(f'{self._path} has no images on {topic}: choose --topic from {", ".join(topics)}')
         if not topic and len(topics) > 1:
@@ -136,9 +136,9 @@ class BagReader:
     def warning(self) -> str:
         parts = []
         if self._unreadable:
-            parts.append(f'{self._unreadable} images could not be read ({self._why})')
+            parts.append(f'{self._unreadable} images could not be decoded ({self._why})')
         if self._late:
-            parts.append(f'{self._late} images had a stamp not newer than the one before and were left out')
+            parts.append(f'{self._late} images were skipped because their stamp was not newer than the previous one')
         return f'{self._path}: {"; ".join(parts)}' if parts else ''
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
@@ -161,9 +161,9 @@ class BagReader:
                 last_ns, last_recorded_ns = stamp_ns - base_ns, recorded_ns
                 yield Frame(index, last_ns, image)
         except (ValueError, OSError, ArithmeticError, LookupError) as error:
-            raise InputError(f'{self._path} cannot be read to its end: {_one_line(error)}') from error
+            raise InputError(f'{self._path} cannot be read to the end: {_one_line(error)}') from error
         if last_ns < 0 and self._unreadable:
-            raise InputError(f'none of the {self._unreadable} images in {self._path} could be read: {self._why}')
+            raise InputError(f'none of the {self._unreadable} images in {self._path} could be decoded: {self._why}')
 
     def _decode(self, connection, data: bytes):
         try:

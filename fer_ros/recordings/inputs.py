@@ -64,7 +64,7 @@ def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> list
         elif argument.isdecimal() or argument.startswith('/dev/'):
             found[argument] = 'camera'
         else:
-            raise InputError(f'there is no {argument}: give video files, rosbag2 folders, folders of these, or a '
+            raise InputError(f'{argument} does not exist: give video files, rosbag2 folders, folders of these, or a '
                              'camera number')
     names = _names(list(found))
     return [Input(source, names[source], kind) for source, kind in found.items()]

@@ -106,7 +106,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
             if stopped and item.kind != 'camera':
                 raise Interrupted(item.source)
             if not summary.frames:
-                raise InputError(f'{item.source} holds no frame that can be read')
+                raise InputError(f'{item.source} contains no frame that can be decoded')
             result = {
                 'input': item.identity(), 'settings': asdict(settings), 'warning': warning,
                 **summary.result(),

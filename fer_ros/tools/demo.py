@@ -55,7 +55,7 @@ class Processes:
             if self._running[name].poll() == 0 or condition():
                 return
             time.sleep(0.1)
-        raise DemoError(f'nothing came from {name} within {seconds:.0f} s; see {self._logs}')
+        raise DemoError(f'no output from {name} within {seconds:.0f} s; see {self._logs}')
 
     def pid(self, name: str) -> int:
         """Process id of `name`."""
@@ -69,7 +69,7 @@ class Processes:
         for name, process in self._running.items():
             code = process.poll()
             if code or (code == 0 and name != may_end):
-                raise DemoError(f'{name} has ended: {self._last_line(name)}')
+                raise DemoError(f'{name} exited: {self._last_line(name)}')
 
     def end(self) -> None:
         """Interrupt every process, wait for its end, and kill the groups of those that do not end."""

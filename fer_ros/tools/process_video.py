@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.resume:
         done = [item for item in items if finished(item, folder, settings)]
         items = [item for item in items if item not in done]
-        print(f'{len(done)} of {len(done) + len(items)} inputs were finished before')
+        print(f'{len(done)} of {len(done) + len(items)} inputs are already finished')
     jobs = options.jobs or min(len(items), max(1, (os.cpu_count() or 1) // 2))
     try:
         return _run(items, folder, settings, jobs)
@@ -83,7 +83,8 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
         for text in failed:
             print(f'  {text}', file=sys.stderr)
     if received and (interrupted or any(item.kind != 'camera' for item in items)):
-        print(f'interrupted: finished inputs and the CSV so far are in {folder}; go on with --resume', file=sys.stderr)
+        print(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume',
+              file=sys.stderr)
         return 128 + received[0]
     return 1 if failed else 0
 

@@ -38,11 +38,11 @@ class WebSettings:
 
     def __post_init__(self) -> None:
         if not _is_loopback(self.host) and not self.access_token:
-            raise SettingsError(f'host {self.host} lets other machines in: set an access_token too, for example the '
-                                'output of python3 -c "import secrets; print(secrets.token_urlsafe())"')
+            raise SettingsError(f'host {self.host} is reachable from other machines: also set an access_token, for '
+                                'example the output of python3 -c "import secrets; print(secrets.token_urlsafe())"')
         if self.access_token and len(self.access_token) < SHORTEST_TOKEN:
-            raise SettingsError(f'access_token has {len(self.access_token)} characters, too few to keep others out: '
-                                f'use at least {SHORTEST_TOKEN}')
+            raise SettingsError(f'access_token has {len(self.access_token)} characters, which is too short: use at '
+                                f'least {SHORTEST_TOKEN}')
 
 
 def _is_loopback(host: str) -> bool:

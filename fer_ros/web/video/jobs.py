@@ -319,7 +319,7 @@ class Jobs:
                 self._end(job, 'done', str(process.done['warning']), share=1.0, frames=int(process.done['frames']),
                           seconds=float(process.done['seconds']))
             else:
-                _log.warning('reading a video failed: %s; %s', process.why(), process.last_words())
+                _log.warning('the analysis of a video failed: %s; %s', process.why(), process.last_words())
                 self._end(job, 'failed', process.why())
         return False
 
@@ -376,7 +376,8 @@ class _Process:
         """The view after `event`."""
         if 'begun' in event:
             if not event['confined']:
-                _log.warning('this kernel has no Landlock: the process that reads a video is not kept to its folder')
+                _log.warning('this kernel has no Landlock: the process that analyses videos is not confined to its '
+                             'folder')
             return replace(view, state='running')
         if 'progress' in event:
             frames, share = event['progress']
