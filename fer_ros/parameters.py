@@ -219,7 +219,7 @@ DASHBOARD = (
 
 NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'live_table': LIVE_TABLE,
          'dashboard': DASHBOARD}
-"""Parameters by default node name."""
+"""Parameter tables by default node name."""
 
 
 if __name__ == '__main__':

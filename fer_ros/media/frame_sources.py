@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a video file, a folder of pictures or the built-in clip. No ROS."""
+"""Frame sources: a camera, a video file, an image folder or the built-in clip. No ROS."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-# Read by OpenCV when it first opens a file: errors are raised here, FFmpeg need not print its own.
+# Used by OpenCV when it first opens a file: errors are raised here, so FFmpeg need not print its own.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 import cv2
@@ -17,50 +17,50 @@ import numpy as np
 from fer_ros.media.built_in_clip import BuiltInClip
 
 STILL_RATE = 30.0
-"""Frames per second of sources that have no rate of their own."""
+"""Frames per second of sources without a rate."""
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-"""File names that end so are taken as pictures."""
+"""Suffixes of image files."""
 
 
 class SourceError(Exception):
-    """A source cannot be opened or ended in an error; the text is one line that names it and the remedy."""
+    """A source cannot be opened or has failed; the message is one line that names it and the remedy."""
 
 
 class Source(Protocol):
-    """Frames in order. Frames are uint8 (H, W, 3) BGR; their size may change in a folder of pictures."""
+    """A sequence of frames, uint8 (H, W, 3) BGR; their size may change in an image folder."""
 
     name: str
-    """For people."""
+    """Name for log messages."""
     rate: float
     """Frames per second."""
     live: bool
-    """A camera: it gives frames at its own pace and has no end."""
+    """Whether it is a camera, which delivers frames at its own rate and has no end."""
     warning: str
-    """What was wrong with the source up to now without stopping it; empty when nothing was."""
+    """A problem that did not stop the source; empty if there was none."""
 
     def read(self) -> np.ndarray | None:
         """The next frame; None at the end. Raises SourceError."""
 
     def skip(self) -> None:
-        """Leave out the next frame, which costs less than reading it."""
+        """Skip the next frame, which is cheaper than reading it."""
 
     def rewind(self) -> None:
-        """Start again. Raises SourceError."""
+        """Restart from the first frame. Raises SourceError."""
 
     def close(self) -> None: ...
 
 
 def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: int = 0) -> Source:
-    """Open a source and make sure that it gives frames.
+    """Open a source and verify that it delivers frames.
 
     Args:
-        video: camera number ('0'), device ('/dev/video0'), video file, picture or folder of pictures; empty or 'clip':
-            the built-in clip.
-        rate: frames per second; 0: the source's own, or `STILL_RATE`.
-        width, height: pixels to ask a camera for, or of the built-in clip; 0: its own.
+        video: camera number ('0'), device ('/dev/video0'), video file, image or image folder; empty or 'clip': the
+            built-in clip.
+        rate: frames per second; 0: the rate of the source, or `STILL_RATE`.
+        width, height: pixels requested from a camera, or of the built-in clip; 0: its default.
 
     Raises:
-        SourceError: there is no such file or device, or it holds no frames.
+        SourceError: the file or device does not exist, or contains no frames.
     """
     if video in ('', 'clip'):
         return ClipSource(BuiltInClip(width or 640, height or 480, rate or STILL_RATE))
@@ -77,7 +77,7 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
 
 
 def frames(source: Source, loop: bool = False) -> Iterator[np.ndarray]:
-    """Every frame of `source`, which is closed after; with `loop` again and again."""
+    """Every frame of `source`, repeatedly with `loop`; the source is closed afterwards."""
     try:
         while True:
             frame = source.read()
@@ -118,7 +118,7 @@ class ClipSource:
 
 
 class PictureSource:
-    """Pictures, one frame each. One that cannot be read is left out, and `warning` tells of it."""
+    """Image files, one frame each. A file that cannot be decoded is skipped, and `warning` reports it."""
 
     live = False
 
@@ -153,10 +153,10 @@ class PictureSource:
 
 
 class VideoSource:
-    """A video file. When it ends before its own count of frames, `warning` tells of it.
+    """A video file. If it ends before its announced number of frames, `warning` reports it.
 
-    `time` is that of the last frame read, in seconds, by the container's stamps; `expected` the container's own count
-    of frames, which may be a guess.
+    `time` is the presentation time of the last frame read, in seconds; `expected` is the number of frames announced by
+    the container, which may be an estimate.
     """
 
     live = False
@@ -174,7 +174,7 @@ class VideoSource:
         self.close()
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # a telephone held upright says so in the container
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones record the rotation in the container
         good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not good:
             self.close()
@@ -206,7 +206,7 @@ class VideoSource:
     def _counted(self, good: bool, frame: np.ndarray | None = None) -> np.ndarray | None:
         if good:
             self._count += 1
-        elif self._count < 0.98 * self.expected - 2:  # containers tell the count only about
+        elif self._count < 0.98 * self.expected - 2:  # containers announce the number only approximately
             self.warning = f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged'
         return frame
 

@@ -9,13 +9,13 @@ from std_srvs.srv import Trigger
 from fer_ros.perception.neutral_baseline import DURATION, BaselineResult, NeutralBaselines
 
 PATIENCE = 3.0
-"""Seconds after which a calibration is given up when images do not come, or come late."""
+"""Seconds after which a calibration is aborted if images do not arrive, or arrive late."""
 
 
 class NeutralBaselineServices:
-    """Answers ``~/calibrate_neutral`` when the two seconds are over, with what came of it.
+    """Responds to ``~/calibrate_neutral`` with the outcome when the two seconds are over.
 
-    The baseline is collected in the worker's thread, which calls `frame`; requests come in the executor's.
+    The baseline is collected in the thread of the worker, which calls `frame`; requests arrive in that of the executor.
     """
 
     def __init__(self, node: LifecycleNode):
@@ -23,22 +23,22 @@ class NeutralBaselineServices:
         self._baselines: NeutralBaselines | None = None
         self._request: Future | None = None
         self._started = False
-        # A waiting answer would hold up everything else in the node's own callback group.
+        # A pending response would block everything else in the default callback group of the node.
         self._group = ReentrantCallbackGroup()
         node.create_service(Trigger, '~/calibrate_neutral', self._on_calibrate, callback_group=self._group)
         node.create_service(Trigger, '~/reset_calibration', self._on_reset)
 
     def activate(self, baselines: NeutralBaselines) -> None:
-        """From now on requests concern this."""
+        """Accept requests for these baselines."""
         self._baselines = baselines
 
     def deactivate(self) -> None:
-        """The node stops looking: a request that waits is answered."""
+        """End a pending request, since the node is deactivated."""
         self._end(False, 'the node was deactivated')
         self._baselines = None
 
     def frame(self, primary: str | None, stamp: float) -> None:
-        """A frame was processed.
+        """Advance the calibration after a frame was processed.
 
         Args:
             primary: id of its primary face.

@@ -1,4 +1,4 @@
-"""Frames of recordings, with their times."""
+"""Reads the frames of recordings with their times."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from fer_ros.recordings.inputs import Input, InputError
 
 IMAGES = {'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
 _NEW_TIME_LINE = 1_000_000_000
-"""ns: header stamps that jump back further have begun anew, as when several drives are in one bag."""
+"""Nanoseconds: header stamps that jump back further start a new time line, as with several drives in one bag."""
 
 
 @dataclass(frozen=True)
@@ -22,36 +22,38 @@ class Frame:
     """One frame of a recording."""
 
     index: int
-    """Counted from 0 over all frames, also those left out."""
+    """Number of the frame from 0, counting skipped frames too."""
     time_ns: int
-    """Since the first frame; larger than that of the frame before."""
+    """Nanoseconds since the first frame; greater than that of the previous frame."""
     image: np.ndarray
     """uint8 (H, W, 3) BGR."""
 
 
 class FrameReader(Protocol):
-    """Read once, from its beginning."""
+    """Reads a recording once, from its beginning."""
 
     rate: float
-    """Usual frames per second."""
+    """Nominal frames per second."""
     expected: float
-    """Number of frames, perhaps a guess; 0 where it is unknown."""
+    """Number of frames, possibly an estimate; 0 if unknown."""
     warning: str
-    """What was wrong with the recording up to now without stopping it; empty when nothing was."""
+    """A problem that did not stop the reader; empty if there was none."""
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Every `every`-th frame. Raises InputError."""
+        """Yield every `every`-th frame. Raises InputError."""
 
     def close(self) -> None: ...
 
 
 def open_reader(item: Input, topic: str = '') -> FrameReader:
-    """
+    """Open the reader of an input.
+
     Args:
-        topic: of the images in a bag; needed only where there are several.
+        item: the input.
+        topic: image topic of a bag; required only if there are several.
 
     Raises:
-        InputError: it cannot be read, or holds no images.
+        InputError: it cannot be read, or contains no images.
     """
     try:
         if item.kind == 'bag':
@@ -62,8 +64,10 @@ def open_reader(item: Input, topic: str = '') -> FrameReader:
 
 
 class VideoReader:
-    """A video file; times are the container's stamps, so that a variable frame rate is right, and pictures are turned
-    as the container's rotation says. Where stamps are missing or run backwards, the frame rate gives the time.
+    """A video file.
+
+    Times are the presentation times of the container, so that variable frame rates are handled, and its rotation is
+    applied. Where the times are missing or decrease, they are derived from the frame rate.
     """
 
     def __init__(self, path: Path):
@@ -96,21 +100,22 @@ class VideoReader:
 
 
 class BagReader:
-    """Images of one topic of a rosbag2 recording; times are the header stamps, or the times of recording where a
-    driver does not stamp.
+    """Images of one topic of a rosbag2 recording.
+
+    Times are the header stamps, or the times of recording if the driver does not stamp.
     """
 
     def __init__(self, path: Path, topic: str = ''):
-        # Not needed for video files, and slow to import.
+        # Imported late: not needed for video files, and slow.
         from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_typestore
         self._path, self._unreadable, self._why = path, 0, ''
         self._late = 0
         try:
-            # Older sqlite3 recordings do not hold their message definitions; the images' never changed.
+            # Older sqlite3 recordings lack message definitions; those of images never changed.
             self._reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
             self._reader.open()
-        except Exception as error:  # the storage plug-ins let through whatever sqlite3, YAML or struct raise
+        except Exception as error:  # the storage plug-ins do not catch exceptions of sqlite3, YAML or struct
             raise InputError(f'{path} cannot be opened as a rosbag2 recording: {_one_line(error)}') from error
         try:
             self._connections = self._choose(topic)
@@ -179,7 +184,7 @@ class BagReader:
 
 
 class CameraReader:
-    """A camera, until it is stopped; times are those at which its frames were read."""
+    """A camera, until it is stopped; times are those of receipt."""
 
     expected, warning = 0.0, ''
 

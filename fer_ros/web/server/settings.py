@@ -1,4 +1,4 @@
-"""What the page is told when it starts."""
+"""Settings of the page."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from fer_ros.parameters import DASHBOARD, defaults
 _DEFAULTS = defaults(DASHBOARD)
 
 SHORTEST_TOKEN = 12
-"""Characters."""
+"""Minimum number of characters of the token."""
 
 
 class SettingsError(Exception):
-    """The page cannot be served so; the text is one line that names the value and the remedy."""
+    """The page cannot be served with these settings; the message is one line that names the value and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class WebSettings:
     """Names, meaning, units and defaults are those of `fer_ros.parameters.DASHBOARD`.
 
     Raises:
-        SettingsError: everybody in the network could look.
+        SettingsError: everybody in the network could open the page, or the token is too short.
     """
 
     host: str = _DEFAULTS['host']
