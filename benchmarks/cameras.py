@@ -1,9 +1,9 @@
-"""What each camera costs: CPU, memory and GPU memory of fer_node for 1, 2 and 4 cameras at 15 frames/s.
+"""Cost of each camera: CPU, memory and GPU memory of fer_node for 1, 2 and 4 cameras at 15 frames/s.
 
     python -m benchmarks.cameras --cameras 1 2 4 --seconds 20 --json cameras.json
 
-Every camera is a video_source and a fer_node, processes of their own over DDS, as the launch file starts them. CPU is
-the time that the kernel counts for fer_node: 100 % is one core. The other figures are from /diagnostics.
+Every camera is a video_source and a fer_node as separate processes over DDS, as in the launch file. CPU is the time
+counted by the kernel for fer_node: 100 % is one core. The other figures are from /diagnostics.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""The recogniser on a GPU: batches of 1 to 256 faces in single and half precision, and whether labels agree.
+"""Inference on a GPU: batches of 1 to 256 faces in single and half precision, and whether labels agree.
 
     python -m benchmarks.cuda --data DIR --json cuda.json
 
 Labels and probabilities are compared with single precision on the CPU, over faces of `--data` (as
 ``fer_ros.msfernet.evaluate`` takes it), or over the portraits of the built-in clip in many lights, sizes and places.
-Without a CUDA device it says so and measures nothing.
+Without a CUDA device nothing is measured.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from fer_ros.atomic_files import write_file
 from fer_ros.msfernet.cli import run
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-NO_CUDA = 'No CUDA device here: nothing was measured on a GPU.'
+NO_CUDA = 'No CUDA device was available: nothing was measured on a GPU.'
 
 
 def portraits_varied(count: int) -> np.ndarray:

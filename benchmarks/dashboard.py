@@ -1,16 +1,16 @@
-"""What the dashboard costs, and how late its pictures are.
+"""Cost of the dashboard, and latency of its images.
 
     python -m benchmarks.dashboard --json dashboard.json --docs docs/dashboard.md
     python -m benchmarks.dashboard --minutes 60 --json dashboard_memory.json --docs docs/dashboard.md
 
-The built-in clip at --rate frames/s, fer_node and dashboard are processes of their own. For 0, 1 and 4 viewers: CPU of
-dashboard and fer_node as the kernel counts it (100 % is one core), results per second, pictures per viewer. A viewer is
-a process that asks as the page does, and never is slow: what a browser asks for is at most this.
+The built-in clip at --rate frames/s, fer_node and dashboard are separate processes. Measured for 0, 1 and 4 viewers:
+CPU of dashboard and fer_node as counted by the kernel (100 % is one core), results per second, images per viewer. A
+viewer is a process that sends requests as the page does and is never slow: a browser requests at most this much.
 
-The delay is taken in a headless Chromium: from the stamp that the camera source gave an image to the second animation
-frame after the page's picture was decoded, when it has been drawn. It holds everything: fer_node, encoding, browser.
+The latency is measured in a headless Chromium: from the stamp of an image to the second animation frame after the page
+decoded it, when it has been drawn. It includes everything: fer_node, encoding and browser.
 
---minutes measures the dashboard's memory instead, with one viewer all the time.
+--minutes measures the memory of the dashboard instead, with one viewer all the time.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The pictures of the dashboard in docs/images, from the real page in a headless Chromium.
+"""The screenshots of the dashboard in docs/images, from the real page in a headless Chromium.
 
     python -m benchmarks.dashboard_screenshots
 

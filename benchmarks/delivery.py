@@ -1,10 +1,10 @@
-"""How many camera frames arrive between two processes, with config/fastdds.xml and without.
+"""How many camera frames are delivered between two processes, with and without config/fastdds.xml.
 
     python -m benchmarks.delivery --seconds 10 --json delivery.json
 
-A sender publishes numbered bgr8 images of noise in real time, keep last 1 as video_source does. The receiver keeps a
-second of images, so that what counts is whether they arrive, not whether it had time for each. Counting begins once
-both have found each other. Latency is from stamp to callback.
+A sender publishes numbered bgr8 images of noise in real time, keep last 1 as video_source does. The receiver queues one
+second of images, so that only delivery counts and not its speed. Counting starts after discovery. Latency is from stamp
+to callback.
 """
 
 import argparse
@@ -136,7 +136,7 @@ def main() -> int:
     cases = list(itertools.product(SIZES, (True, False), (False, True)))
     rows = [measure(*size, reliable, profile, round(options.seconds * RATE))
             for size, profile, reliable in tqdm(cases, unit='case')]
-    print('| image | QoS | config/fastdds.xml | arrived | latency median / most |\n| --- | --- | --- | --- | --- |')
+    print('| image | QoS | config/fastdds.xml | received | latency median / max |\n| --- | --- | --- | --- | --- |')
     for row in rows:
         median, most = (f'{row[f"latency_{name}_ms"]:.1f}' if row['arrived'] else '–' for name in ('median', 'most'))
         print(f'| {row["width"]}×{row["height"]} | {row["reliability"]} | {"yes" if row["profile"] else "no"} | '

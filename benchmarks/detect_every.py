@@ -2,7 +2,7 @@
 
     python -m benchmarks.detect_every --json detect_every.json
 
-On the built-in clip: overlap (IoU) of each face's box with that of detection in every frame, faces missed and made up,
+On the built-in clip: overlap (IoU) of each face's box with that of detection in every frame, faces missed and spurious,
 ids given (each visit of a person should get one), and milliseconds per frame, in turns so that a load from elsewhere
 meets all alike.
 """
@@ -73,7 +73,8 @@ def compare(rate: float) -> list[dict]:
 
 def table(rows: list[dict]) -> str:
     """Markdown."""
-    lines = ['| `detect_every` | IoU mean (5 % below) | missed | made up | ids | valence differs by | time per frame |',
+    lines = ['| `detect_every` | IoU mean (5th percentile) | missed | spurious | ids | mean difference of valence '
+             '| time per frame |',
              '| ---: | --- | ---: | ---: | ---: | ---: | ---: |']
     lines += [f'| {r["detect_every"]} | {r["iou_mean"]:.3f} ({r["iou_p5"]:.3f}) | {r["missed"]} of {r["faces"]} | '
               f'{r["made_up"]} | {r["ids"]} | {r["valence_difference_mean"]:.3f} | {100 * r["time_ratio"]:.0f} % |'

@@ -1,4 +1,4 @@
-"""Pictures with a known number of faces, drawn beforehand so that the source costs nothing while it is measured."""
+"""Images with a known number of faces, drawn beforehand so that the source takes no time during a measurement."""
 
 import math
 

@@ -1,15 +1,15 @@
-"""From an image's stamp to the receipt of what is in it: camera, fer_node and receiver as processes over DDS.
+"""Latency from the stamp of an image to the receipt of its result: camera, fer_node and receiver over DDS.
 
     python -m benchmarks.latency --json latency.json
     python -m benchmarks.latency --flat 5 --json flat.json
 
-The camera publishes pictures drawn beforehand in real time, keep last 1, and stamps each right before. Latency ends
-when ``fer/faces`` is received. The bare pipeline processes the same pictures at the same pace in a process of its own,
-before the node does: what the node takes longer is the price of ROS. Counting begins 2 s after the first image.
+The camera publishes images drawn beforehand in real time, keep last 1, and stamps each immediately before. Latency ends
+when ``fer/faces`` is received. Before that, the pipeline alone processes the same images at the same frame rate in a
+separate process: the difference is the overhead of ROS. Counting starts 2 s after the first image.
 
-As fast as it goes: the camera sends the next image when the result of the last but one arrives, so that the node
-always has work and no image is sent in vain. ``--flat`` is the other way round: a camera twice as fast as the node,
-and whether latency grows.
+Maximum rate: the camera sends the next image when the result of the last but one arrives, so that the node always has
+work and no image is dropped. ``--flat`` is the opposite: a camera twice as fast as the node, to see whether latency
+grows.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from fer_ros.tools.demo import DemoError, Processes, environment
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((640, 480), (1280, 720), (1920, 1080))
 RATES = (15.0, 30.0, 60.0, 0.0)
-"""Frames per second; 0: as fast as it goes."""
+"""Frames per second; 0: the maximum."""
 CROWDS = ((640, 480, 30.0, 4), (640, 480, 30.0, 8))
 """Width, height, rate and faces of the cases with several faces."""
 WARM_UP = 2.0
@@ -316,10 +316,11 @@ def flat(bench: Bench, minutes: float) -> dict:
 
 def table(rows: list[dict]) -> str:
     """Markdown, a row for each case."""
-    lines = ['| image, faces | camera | p50 / p95 / p99 | bare pipeline p50 / p99 | ratio | processed | dropped | lost '
-             '| CPU per frame (bare) |', '| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |']
+    lines = ['| image, faces | camera | p50 / p95 / p99 | pipeline alone p50 / p99 | ratio | processed | dropped '
+             '| lost | CPU per frame (pipeline alone) |',
+             '| --- | --- | --- | --- | ---: | ---: | ---: | ---: | ---: |']
     for r in rows:
-        pace = f'{r["rate"]:g} frames/s' if r['rate'] else 'as fast as it goes'
+        pace = f'{r["rate"]:g} frames/s' if r['rate'] else 'maximum'
         lines.append(
             f'| {r["width"]}×{r["height"]}, {r["faces"]} | {pace} | {r["p50_ms"]:.1f} / {r["p95_ms"]:.1f} / '
             f'{r["p99_ms"]:.1f} ms | {r["bare_p50_ms"]:.1f} / {r["bare_p99_ms"]:.1f} ms | {r["overhead_ratio"]:.2f} | '

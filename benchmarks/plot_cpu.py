@@ -1,9 +1,10 @@
-"""What valence_plot costs: CPU of the node at 30 messages/s, by number of faces, length of the axis and redraw rate.
+"""Cost of valence_plot: CPU of the node at 30 messages/s, by number of faces, length of the axis and redraw rate.
 
     python -m benchmarks.plot_cpu --json plot_cpu.json
 
-The node is a process of its own and fed over DDS; its picture (960×400) is received. The axis is filled before. CPU is
-the time that the kernel counts for the process: 100 % is one core. Frames lost are those missing in the CSV of ~/save.
+The node is a separate process that receives messages over DDS; its plot (960×400) is subscribed to. The time axis is
+filled beforehand. CPU is the time counted by the kernel for the process: 100 % is one core. Lost frames are those
+missing in the CSV of ~/save.
 """
 
 import argparse

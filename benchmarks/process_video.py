@@ -1,10 +1,10 @@
-"""How fast process_video is, beside the bare pipeline on the same file: frames/s.
+"""Speed of process_video and of the pipeline alone on the same file, in frames/s.
 
     python -m benchmarks.process_video --json process_video.json
 
-The file is the built-in clip (640×480, 30 frames/s, 16 s, up to two faces). The bare pipeline reads it with OpenCV and
-does nothing with the faces. Loading the models is left out, apart from the rows that time the whole program. Frames per
-second of processor time do not depend on what else the machine does.
+The file is the built-in clip (640×480, 30 frames/s, 16 s, up to two faces). The pipeline alone reads it with OpenCV
+and discards the results. Loading the models is not included, except in the rows that time the whole program. Frames per
+second of processor time do not depend on the load of the machine.
 """
 
 import argparse
@@ -31,19 +31,20 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('--repeat', type=int, default=3, help='the best of so many (default: %(default)s)')
+    parser.add_argument('--repeat', type=int, default=3,
+                        help='number of repetitions, of which the best counts (default: %(default)s)')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         videos = [_video(Path(folder) / f'{i}.mp4') for i in range(2)]
         results = {name: {'frames_per_s': 0.0, 'frames_per_processor_s': 0.0}
-                   for name in ('bare pipeline', 'process_video', 'process_video --annotated')}
+                   for name in ('pipeline alone', 'process_video', 'process_video --annotated')}
         with FacePipeline(PipelineSettings()) as pipeline:
             (item, _) = find_inputs(list(map(str, videos)))
             for _ in tqdm(range(options.repeat)):
                 for name, best in results.items():
                     processor = time.process_time()
-                    if name == 'bare pipeline':
+                    if name == 'pipeline alone':
                         frames, seconds = _bare(videos[0], pipeline)
                     else:
                         summary = process(item, Path(folder) / 'out', Settings(annotated='--annotated' in name),
@@ -57,7 +58,7 @@ def main() -> None:
             subprocess.run([sys.executable, '-m', 'fer_ros.tools.process_video', *videos, '--jobs', str(jobs),
                             '--output', Path(folder) / f'jobs{jobs}'], cwd=ROOT, check=True,
                            stdout=subprocess.DEVNULL)
-            results[f'two files, --jobs {jobs}, start included'] = {
+            results[f'two files, --jobs {jobs}, including start-up'] = {
                 'frames_per_s': 2 * frames / (time.perf_counter() - start)}
     print(f'{os.cpu_count()} processors\n\n| | frames/s | frames per second of processor time |\n| --- | --- | --- |')
     for name, best in results.items():

@@ -1,12 +1,12 @@
-"""All benchmarks that make sense unattended, and docs/benchmarks.md from what they measured.
+"""All benchmarks that run unattended, and docs/benchmarks.md from what they measured.
 
     make bench                                    # or: python -m benchmarks.report
-    python -m benchmarks.report --quick --docs /tmp/benchmarks.md    # a few minutes, to look at the report itself
-    python -m benchmarks.report --only stages     # measure some again, and take the others' figures as they are
-    python -m benchmarks.report --only            # measure nothing: write the report anew
+    python -m benchmarks.report --quick --docs /tmp/benchmarks.md    # a few minutes, to check the report itself
+    python -m benchmarks.report --only stages     # repeat some and keep the figures of the others
+    python -m benchmarks.report --only            # measure nothing: only write the report
 
-Every benchmark writes NAME.json to the folder --out. One that fails is named, and the others are reported. Text outside
-of the comments in docs/benchmarks.md is written by people and stays.
+Every benchmark writes NAME.json to the folder --out. If one fails, it is named and the others are reported. Text
+outside of the marked sections of docs/benchmarks.md is written by hand and kept.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def load(folder: Path) -> tuple[dict[str, dict | list], dict[str, str]]:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is wanted, and what was measured: `value` is None where it was not."""
+    """A target and the measured value; `value` is None if it was not measured."""
 
     text: str
     limit: float
@@ -147,16 +147,16 @@ def goals(found: dict) -> list[Goal]:
     one, eight = _case(latency, 640, 480, 30.0, 1), _case(latency, 640, 480, 30.0, 8)
     vga, hd = _case(latency, 640, 480, 0.0, 1), _case(latency, 1920, 1080, 0.0, 1)
     return [
-        Goal('recogniser, batch 1, one thread: time in multiples of ONNX Runtime alone', 1.2,
+        Goal('inference, batch 1, one thread: time relative to ONNX Runtime alone', 1.2,
              found.get('stages', {}).get('over_onnxruntime')),
-        Goal('node, one face, 640×480 at 30 frames/s: p50 in multiples of the bare pipeline', 1.3,
+        Goal('node, one face, 640×480 at 30 frames/s: p50 relative to the pipeline alone', 1.3,
              one and one['overhead_ratio']),
-        Goal('the same: p99 in multiples of p50', 2.5, one and one['tail_ratio']),
-        Goal('the same with eight faces: p50 in multiples of one face', 2.5,
+        Goal('the same: p99 relative to p50', 2.5, one and one['tail_ratio']),
+        Goal('the same with eight faces: p50 relative to one face', 2.5,
              one and eight and eight['p50_ms'] / one['p50_ms']),
         Goal('throughput at 640×480', 60.0, vga and vga['processed_fps'], False, ' frames/s'),
         Goal('throughput at 1920×1080', 30.0, hd and hd['processed_fps'], False, ' frames/s'),
-        Goal('camera twice as fast as the node: p50 of the last minute in multiples of the first', 1.1,
+        Goal('camera twice as fast as the node: p50 of the last minute relative to the first', 1.1,
              flat and 1 + flat['growth']),
     ]
 
@@ -180,29 +180,29 @@ def remainder(found: dict) -> str:
     parts = next(row for row in stages['stages'] if (row['width'], row['faces']) == (640, 1))['stages']
     inside = ', '.join(f'{name} {parts[name]["p50_ms"]:.1f}' for name in
                        ('detect', 'track', 'crop', 'recognise', 'smooth'))
-    text = [f'640×480, one face, 30 frames/s: {one["p50_ms"]:.1f} ms from stamp to receipt (p50). The bare pipeline '
-            f'takes {one["bare_p50_ms"]:.1f} ms of them at the same pace. Without pauses, when caches and clock are '
-            f'warm, its stages take: {inside} ms.']
+    text = [f'640×480, one face, 30 frames/s: {one["p50_ms"]:.1f} ms from stamp to receipt (p50), of which the '
+            f'pipeline alone takes {one["bare_p50_ms"]:.1f} ms at the same frame rate. Without pauses between frames, '
+            f'its stages take: {inside} ms.']
     rest = one['p50_ms'] - one['bare_p50_ms']
     image = next((row for row in found.get('delivery', ()) if row['profile'] and row['width'] == 640
                   and row['reliability'] == 'best effort' and row['arrived']), None)
-    text.append(f'The other {rest:.1f} ms are ROS: '
-                + (f'an image alone takes {image["latency_median_ms"]:.1f} ms from one process to another with a '
-                   'callback that does nothing, ' if image else '')
-                + f'turning bytes into an array takes {parts["decode"]["p50_ms"]:.2f} ms of that, and the result is '
-                f'made into a message in {parts["convert"]["p50_ms"]:.2f} ms and delivered in its turn.')
+    text.append(f'The other {rest:.1f} ms are spent in ROS: '
+                + (f'transferring an image to another process with an empty callback takes '
+                   f'{image["latency_median_ms"]:.1f} ms, ' if image else '')
+                + f'decoding it into an array {parts["decode"]["p50_ms"]:.2f} ms, and converting the result into a '
+                f'message {parts["convert"]["p50_ms"]:.2f} ms, which then has to be delivered too.')
     floor = stages.get('floor')
     if floor:
         read = next(row for row in stages['recogniser'] if row['way'].startswith('fer_ros')
                     and (row['threads'], row['batch']) == (1, 1))
-        text.append(f'The floor of the recogniser: {floor["gmac"]:.3f} G multiplications a face take '
-                    f'{floor["floor_ms"]:.1f} ms at the {floor["gflops"]:.0f} GFLOP/s that one thread reaches here in '
-                    f'a large matrix product; reading one face takes {read["p50_ms"]:.1f} ms.')
+        text.append(f'Lower bound of the inference: the {floor["gmac"]:.3f} G multiplications per face take '
+                    f'{floor["floor_ms"]:.1f} ms at the {floor["gflops"]:.0f} GFLOP/s that one thread reaches in a '
+                    f'large matrix product; classifying one face takes {read["p50_ms"]:.1f} ms.')
     return '\n\n'.join(text)
 
 
 def _delivery(rows: list[dict]) -> str:
-    lines = ['| image | QoS | config/fastdds.xml | arrived | latency median / most |',
+    lines = ['| image | QoS | config/fastdds.xml | received | latency median / max |',
              '| --- | --- | --- | ---: | ---: |']
     for row in rows:
         median, most = (f'{row[f"latency_{name}_ms"]:.1f}' if row['arrived'] else '–' for name in ('median', 'most'))
@@ -246,7 +246,7 @@ def _flat(result: dict) -> str:
 
 def _latency(result: dict) -> str:
     from benchmarks.latency import table
-    return (f'{table(result["cases"])}\n\n![Latency by size and rate, node and bare pipeline]'
+    return (f'{table(result["cases"])}\n\n![Latency by size and rate, node and pipeline alone]'
             f'({IMAGES}/benchmark_latency.png)')
 
 
@@ -259,7 +259,7 @@ def _stages(result: dict) -> str:
 def _recogniser(result: dict) -> str:
     from benchmarks.stages import recogniser_table
     start = ', '.join(f'{name} {seconds:.1f} s' for name, seconds in result['start_up_s'].items())
-    return f'{recogniser_table(result["recogniser"])}\n\nUntil it is ready: {start}.'
+    return f'{recogniser_table(result["recogniser"])}\n\nStart-up time: {start}.'
 
 
 def _detect_every(result: dict) -> str:
@@ -351,11 +351,11 @@ def _draw_stages(result: dict, path: Path) -> None:
 def _draw_latency(cases: list[dict], path: Path) -> None:
     from matplotlib import pyplot
     labels = [f'{r["width"]}×{r["height"]}, {r["faces"]} face{"s" * (r["faces"] > 1)}\n'
-              + (f'{r["rate"]:g} frames/s' if r['rate'] else 'as fast as it goes') for r in cases]
+              + (f'{r["rate"]:g} frames/s' if r['rate'] else 'maximum') for r in cases]
     figure, axis = pyplot.subplots(figsize=(9, 1 + 0.42 * len(cases)), layout='constrained')
     for i, row in enumerate(cases):
         for shift, prefix, colour, name in ((-0.17, '', COLOURS[0], 'node, stamp to receipt'),
-                                            (0.17, 'bare_', COLOURS[1], 'bare pipeline')):
+                                            (0.17, 'bare_', COLOURS[1], 'pipeline alone')):
             p50, p95, p99 = (row[f'{prefix}{p}_ms'] for p in ('p50', 'p95', 'p99'))
             axis.barh(i + shift, p50, 0.32, color=colour, label=name if i == 0 else None)
             axis.plot((p50, p99), (i + shift,) * 2, color='0.3', linewidth=1)
@@ -418,8 +418,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('runs/bench'), help='folder of the figures (default: '
                         '%(default)s)')
     parser.add_argument('--docs', type=Path, default=DOCS, help='document to fill (default: docs/benchmarks.md)')
-    parser.add_argument('--quick', action='store_true', help='short runs, to look at the report itself')
-    parser.add_argument('--only', nargs='*', choices=names, help='measure only these again')
+    parser.add_argument('--quick', action='store_true', help='short runs, to check the report itself')
+    parser.add_argument('--only', nargs='*', choices=names, help='measure only these')
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run('report', lambda: _report(options))

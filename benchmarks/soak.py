@@ -1,11 +1,12 @@
-"""Does it stay as it is? Memory, threads, file descriptors and latency over a long time, sampled each second.
+"""Soak test: memory, threads, file descriptors and latency over a long time, sampled every second.
 
     make soak MINUTES=30
     python -m benchmarks.soak --minutes 30 --json soak.json --docs docs/soak.md
 
-video_source plays the built-in clip at 30 frames/s to fer_node, whose every output is subscribed to, and valence_plot
-draws what it says: three processes over DDS. Latency is from an image's stamp to the receipt of its ``fer/faces`` here.
-Ctrl-C ends it early; what there is by then is written all the same. ``--redraw soak.json`` makes picture and text anew.
+video_source plays the built-in clip at 30 frames/s to fer_node, all of whose outputs are subscribed to, and
+valence_plot draws its results: three processes over DDS. Latency is from the stamp of an image to the receipt of its
+``fer/faces`` here. Ctrl-C ends the run early and still writes the results. ``--redraw soak.json`` writes figure and
+text again.
 """
 
 import argparse
@@ -32,11 +33,11 @@ RATE = 30.0
 """Frames per second."""
 PROGRAMS = ('video_source', 'fer_node', 'valence_plot')
 WARM_UP = 60.0
-"""Seconds after the first result that are not judged: buffers fill, and the plot's time axis with them."""
+"""Seconds after the first result that are not judged, because buffers and the time axis of the plot fill up."""
 SHORTEST = 60.0
 """Seconds after the warm-up without which there is no verdict."""
 LIMIT = 0.02
-"""Growth of resident memory that is still none."""
+"""Relative growth of resident memory up to which it counts as stable."""
 START = 120.0
 """Seconds that the processes have to show the first result."""
 
@@ -61,7 +62,7 @@ class Listener:
         self.latencies: list[float] = []
         """Seconds, of the frames since the last sample."""
         self.dropped = 0
-        """Frames for which the node had no time."""
+        """Frames dropped by the node."""
         self.node.create_subscription(String, 'fer/faces', self._on_faces, qos.result())
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.result())
         others = [(String, 'fer/emotion'), (Float32, 'fer/valence'), (Image, 'fer/annotated'),
@@ -195,13 +196,13 @@ def text(record: dict) -> str:
     latencies = [value for value in record['latency_p50_ms'] if value is not None]
     lasted = record['seconds'][-1] / 60
     parts = [f'{lasted:.1f} minutes at {record["rate"]:g} frames/s of 640×480'
-             + (f' of the {record["minutes"]:g} asked for ({record["ended_early"]})' if record['ended_early'] else '')
+             + (f' of {record["minutes"]:g} requested ({record["ended_early"]})' if record['ended_early'] else '')
              + f', measured with `make soak MINUTES={record["minutes"]:g}` on: {described(record["machine"])}']
     if judged['good'] is None:
         parts.append(f'**No verdict**: less than {(WARM_UP + SHORTEST) / 60:g} minutes.')
     else:
-        parts.append('**Stays as it is.**' if judged['good'] else '**Does not stay as it is.**')
-        rows = ['| process | memory in minute 2 | in the last minute | growth | most | threads | descriptors |',
+        parts.append('**Stable.**' if judged['good'] else '**Not stable.**')
+        rows = ['| process | memory in minute 2 | in the last minute | growth | maximum | threads | descriptors |',
                 '| --- | --- | --- | --- | --- | --- | --- |']
         for name, row in judged['processes'].items():
             ranges = ['–'.join(f'{value:g}' for value in dict.fromkeys(row[key])) for key in ('threads', 'descriptors')]
@@ -211,15 +212,15 @@ def text(record: dict) -> str:
     if latencies:
         quarters = [latencies[len(latencies) * k // 4:len(latencies) * (k + 1) // 4] for k in range(4)]
         parts.append(
-            f'Latency, median of all seconds: {statistics.median(latencies):.1f} ms; of each quarter of the time: '
+            f'Latency, median over all seconds: {statistics.median(latencies):.1f} ms; in each quarter of the run: '
             f'{", ".join(f"{statistics.median(q):.1f}" for q in quarters if q)} ms. '
-            f'{statistics.median(record["frames_per_s"]):.1f} frames/s came out (median), and for '
-            f'{record["dropped"]} of about {record["seconds"][-1] * record["rate"]:.0f} frames there was no time.')
+            f'The median rate of results was {statistics.median(record["frames_per_s"]):.1f} frames/s; '
+            f'{record["dropped"]} of about {record["seconds"][-1] * record["rate"]:.0f} frames were dropped.')
     return '\n\n'.join(parts)
 
 
 def draw(record: dict, path: Path) -> None:
-    """A picture of all samples."""
+    """A figure of all samples."""
     import matplotlib
     matplotlib.use('Agg')
     from matplotlib import pyplot
@@ -256,7 +257,7 @@ def draw(record: dict, path: Path) -> None:
 
 
 def write(record: dict, options: argparse.Namespace) -> None:
-    """Everything that was asked for."""
+    """Write all requested outputs."""
     if options.json:
         write_file(options.json, (json.dumps(record | {'verdict': verdict(record)}) + '\n').encode())
     draw(record, options.picture)
@@ -269,11 +270,11 @@ def write(record: dict, options: argparse.Namespace) -> None:
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--minutes', type=float, default=30.0, help='how long (default: 30)')
+    parser.add_argument('--minutes', type=float, default=30.0, help='duration (default: 30)')
     parser.add_argument('--json', type=Path, help='write samples and verdict here')
     parser.add_argument('--picture', type=Path, default=PICTURE, help='(default: docs/images/soak.png)')
-    parser.add_argument('--docs', type=Path, help='Markdown file whose part about the soak to fill')
-    parser.add_argument('--redraw', type=Path, help='do not run: take the samples of this --json file')
+    parser.add_argument('--docs', type=Path, help='Markdown file whose section about the soak test is filled')
+    parser.add_argument('--redraw', type=Path, help='do not run: use the samples of this --json file')
     options = parser.parse_args()
     if not 0.1 <= options.minutes <= 7 * 24 * 60:
         parser.error('--minutes must be 0.1 to 10080')

@@ -1,11 +1,11 @@
-"""Where the milliseconds of a frame go, and what runs the network fastest.
+"""Time of each stage of a frame, and speed of the network in each runtime.
 
     python -m benchmarks.stages --json stages.json
 
 Stages: decode (bytes from DDS to a BGR array), detect, track, crop, recognise, smooth, convert (result to the bytes of
-``~/faces``), for 1, 4 and 8 faces in three sizes. The recogniser: torch module by module, torch frozen, ONNX Runtime
-with everything around it left out, and what fer_ros runs, for 1 and 2 threads and batches of 1, 4 and 8. What is
-compared takes turns, so that a load from elsewhere meets all alike.
+    ``~/faces``), for 1, 4 and 8 faces in three sizes. The network: torch module by module, torch frozen, ONNX Runtime
+    alone, and fer_ros, for 1 and 2 threads and batches of 1, 4 and 8. Measurements that are compared are interleaved,
+    so that other load affects all alike.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Output files that are never seen half-written."""
+"""Output files that are replaced atomically, so that no one sees a partial file."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ import numpy as np
 
 
 def partial(path: Path) -> Path:
-    """Where `path` is written until it is complete: beside it, with the same suffix."""
+    """The path under which `path` is written until it is complete: in the same folder, with the same suffix."""
     return path.with_name(f'{path.stem}.partial{path.suffix}')
 
 
 @contextmanager
 def completed(path: Path) -> Iterator[Path]:
-    """A path to write to, renamed to `path` when the block ends well and removed when it does not."""
+    """A temporary path that is renamed to `path` if the block succeeds and removed if it fails."""
     temporary = partial(path)
     try:
         yield temporary
@@ -28,7 +28,7 @@ def completed(path: Path) -> Iterator[Path]:
 
 
 def write_file(path: str | Path, data: bytes) -> None:
-    """Write `data` so that `path` is at every moment either absent, the old or the new file; make its folders."""
+    """Write `data` so that at any time `path` is absent, the old file or the new one; create its folders."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with completed(path) as temporary:
@@ -36,9 +36,9 @@ def write_file(path: str | Path, data: bytes) -> None:
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
-    """Write `image`, uint8 BGR, in the format that the suffix names. Raises OSError."""
-    # cv2.imwrite tells no reason when it fails.
+    """Write `image`, uint8 (H, W, 3) BGR, in the format given by the suffix. Raises OSError."""
+    # cv2.imwrite does not report why it fails.
     good, data = cv2.imencode(path.suffix, image)
     if not good:
-        raise OSError(f'cannot make a {path.suffix} picture of {image.shape}')
+        raise OSError(f'cannot encode a {path.suffix} image of {image.shape}')
     path.write_bytes(data)

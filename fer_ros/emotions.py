@@ -13,7 +13,7 @@ GROUPS = ('negative', 'neutral', 'positive')
 
 GROUP_OF = {'angry': 'negative', 'disgusted': 'negative', 'scared': 'negative', 'sad': 'negative',
             'neutral': 'neutral', 'happy': 'positive'}
-"""Surprise is in no group: it may be pleasant or not."""
+"""Surprise belongs to no group: it may be pleasant or unpleasant."""
 
 SYNONYMS = {
     'angry': ('angry', 'anger'),
@@ -24,7 +24,7 @@ SYNONYMS = {
     'surprised': ('surprised', 'surprise'),
     'neutral': ('neutral', 'calm'),
 }
-"""Names under which data sets file each emotion."""
+"""Names used for each emotion in data sets."""
 
 _EMOTION_OF_NAME = {name: emotion for emotion, names in SYNONYMS.items() for name in names}
 
@@ -38,14 +38,14 @@ _SAME_GROUP = np.array([[GROUP_OF.get(a, a) == GROUP_OF.get(b, b) for a in EMOTI
 
 
 def emotion_named(name: str) -> str | None:
-    """The emotion that data sets file under `name` in any case, or None for an unknown name."""
+    """The emotion called `name` in data sets, ignoring case; None for an unknown name."""
     return _EMOTION_OF_NAME.get(name.strip().lower())
 
 
 def valence(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
     """P(happy) − P(angry) − P(disgusted) − P(scared) − P(sad), in [−1, 1].
 
-    Surprise says nothing about the sign, so it pulls toward 0 as neutral does.
+    Surprise has no sign, so it pulls the value toward 0 as neutral does.
 
     Args:
         probabilities: (..., 7), each row summing to 1, in the order of `EMOTIONS`.
@@ -57,12 +57,12 @@ def valence(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def group_scores(probabilities: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Summed probability of each of `GROUPS`, surprise left out: (..., 7) -> float64 (..., 3)."""
+    """Summed probability of each of `GROUPS`, without surprise: (..., 7) -> float64 (..., 3)."""
     return np.asarray(probabilities, np.float64) @ _GROUP_MATRIX
 
 
 def group(probabilities: Sequence[float] | np.ndarray) -> str:
-    """The group with the largest summed probability, for one face's 7 probabilities."""
+    """The group with the largest summed probability, from the 7 probabilities of one face."""
     return GROUPS[int(np.argmax(group_scores(probabilities)))]
 
 

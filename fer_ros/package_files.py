@@ -1,4 +1,4 @@
-"""Files that come with the package, wherever it lies: a source tree, or a colcon install's share folder."""
+"""Files included in the package, in a source tree or in the share folder of a colcon installation."""
 
 import os
 import sys
@@ -8,21 +8,21 @@ PACKAGE = 'fer_ros'
 
 
 def shared_file(name: str) -> Path:
-    """Path of a file or folder that comes with the package, such as 'models/msfernet.safetensors'.
+    """Path of a file or folder included in the package, such as 'models/msfernet.safetensors'.
 
-    The source tree that this module was imported from comes first, then share/fer_ros of each ament prefix
-    (``AMENT_PREFIX_PATH``), then that of the Python environment.
+    Searched are the source tree from which this module was imported, share/fer_ros of each ament prefix
+    (``AMENT_PREFIX_PATH``), and share/fer_ros of the Python environment, in this order.
 
     Raises:
-        FileNotFoundError: it is in none of these places; the text names them.
+        FileNotFoundError: it is in none of these places; the message names them.
     """
     places = [folder / name for folder in _share_folders()]
     for path in places:
         if path.exists():
             return path
     looked = ', '.join(map(str, places))
-    raise FileNotFoundError(f'{name} does not come with this installation of {PACKAGE}: looked for {looked}; '
-                            'install the package again, or give a path of your own')
+    raise FileNotFoundError(f'{name} is not part of this installation of {PACKAGE}: looked for {looked}; '
+                            'reinstall the package, or give another path')
 
 
 def _share_folders() -> list[Path]:

@@ -29,6 +29,6 @@ def test_colcon_install(installed):
 
 
 def test_absent_file_is_named_with_the_places(installed):
-    with pytest.raises(FileNotFoundError, match=r'models/none\.safetensors does not come with') as error:
+    with pytest.raises(FileNotFoundError, match=r'models/none\.safetensors is not part of') as error:
         shared_file('models/none.safetensors')
     assert str(installed) in str(error.value)

@@ -5,7 +5,7 @@ import pytest
 import yaml as pyyaml
 
 from fer_ros.nodes.diagnostics import Thresholds
-from fer_ros.parameters import DASHBOARD, FER_NODE, NODES, Parameter, by_name, limits, markdown, problem, when, yaml
+from fer_ros.parameters import DASHBOARD, FER_NODE, NODES, Parameter, by_name, document, limits, problem, when, yaml
 from fer_ros.perception.settings import PipelineSettings
 from fer_ros.recordings.processing import Settings
 from fer_ros.web.server.settings import WebSettings
@@ -76,10 +76,6 @@ def test_parameter_file_is_that_of_the_code():
         assert all(type(values[p.name]) is type(p.default) for p in table)
 
 
-def test_readme_tables_are_those_of_the_code():
-    text = (ROOT / 'README.md').read_text(encoding='utf-8')
-    start, end = '<!-- parameters -->', '<!-- /parameters -->'
-    assert start in text and end in text
-    section = text[text.index(start):text.index(end)]
-    for node, table in NODES.items():
-        assert markdown(table) in section, f'paste the table of {node} again: python -m fer_ros.parameters'
+def test_documented_tables_are_those_of_the_code():
+    text = (ROOT / 'docs' / 'parameters.md').read_text(encoding='utf-8')
+    assert text == document(NODES), 'write it again: python -m fer_ros.parameters > docs/parameters.md'

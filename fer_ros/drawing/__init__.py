@@ -1,1 +1,1 @@
-"""Pictures of faces and of valence over time: numpy and OpenCV, no ROS."""
+"""Draws faces and valence over time with NumPy and OpenCV, without ROS."""

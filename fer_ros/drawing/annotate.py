@@ -1,4 +1,4 @@
-"""A camera picture with what was read in it: boxes, ids, emotions and valence bars."""
+"""Draws boxes, ids, emotions and valence bars into a camera image."""
 
 import cv2
 import numpy as np
@@ -12,20 +12,21 @@ _DARK: Colour = (40, 40, 40)
 
 
 def annotate(image: np.ndarray, frame: FacesFrame, colours: FaceColours | None = None) -> np.ndarray:
-    """A copy of `image` with each face's box, id, emotion, confidence and valence bar drawn in.
+    """A copy of `image` with the box, id, emotion, confidence and valence bar of each face.
 
     The primary face has a thicker box. The bar under the box fills from its middle: to the right in blue for a
     positive valence, to the left in vermilion for a negative one. Boxes and labels are kept inside the image.
 
     Args:
         image: uint8 (H, W, 3), BGR.
-        colours: keeps each face's colour over time; without it the colours follow from the ids of this frame alone.
+        frame: the faces.
+        colours: keeps the colour of each face over time; without it the colours depend on this frame alone.
     """
     picture = image.copy()
     height, width = picture.shape[:2]
     colour_of = (colours or FaceColours())(face.face_id for face in frame.faces)
-    size = max(11, round(min(height, width * 0.75) / 36))  # of the font, px: legible at 320×240, not loud at 1920×1080
-    for face in reversed(frame.faces):  # the largest last, so that nothing covers it
+    size = max(11, round(min(height, width * 0.75) / 36))  # of the font, px
+    for face in reversed(frame.faces):  # the largest last, on top
         _draw_face(picture, face, colour_of[face.face_id], size, face.face_id == frame.primary)
     return picture
 
@@ -36,12 +37,12 @@ def _draw_face(picture: np.ndarray, face: FaceEmotion, colour: Colour, size: int
     x, y, w, h = face.box
     x0, y0 = (int(np.clip(round(v), 0, limit - 1)) for v, limit in ((x, width), (y, height)))
     x1, y1 = (int(np.clip(round(v), 0, limit - 1)) for v, limit in ((x + w, width), (y + h, height)))
-    cv2.rectangle(picture, (x0, y0), (x1, y1), _WHITE, line + 2)  # the border keeps the box apart from any picture
+    cv2.rectangle(picture, (x0, y0), (x1, y1), _WHITE, line + 2)  # the border separates the box from any background
     cv2.rectangle(picture, (x0, y0), (x1, y1), colour, line)
 
     pad = max(2, size // 5)
     values = f'{face.emotion} {face.confidence:.0%}'
-    face_id = fit(face.face_id, size, width / 3, bold=True)  # never so long that it pushes out the emotion
+    face_id = fit(face.face_id, size, width / 3, bold=True)  # limited, to leave room for the emotion
     label = fit(f'{face_id}  {values}', size, width - 2 * pad, bold=True)
     label_width, label_height = (v + 2 * pad for v in text_size(label, size, bold=True))
     left = int(np.clip(x0, 0, max(0, width - label_width)))
@@ -55,7 +56,7 @@ def _draw_face(picture: np.ndarray, face: FaceEmotion, colour: Colour, size: int
 
 
 def _draw_bar(picture: np.ndarray, valence: float, x: int, y: int, length: int, size: int) -> None:
-    """The valence bar under a box whose lower left corner is (x, y), or inside it where there is no room, in px."""
+    """Draw the valence bar below a box whose lower left corner is (x, y), or inside it if there is no room; pixels."""
     height, width = picture.shape[:2]
     thickness = max(6, size // 2)
     length = min(length, width)
@@ -69,7 +70,7 @@ def _draw_bar(picture: np.ndarray, valence: float, x: int, y: int, length: int, 
     middle_y = top + row // 2
     cv2.rectangle(picture, (left, top), (left + length - 1, top + row - 1), _DARK, cv2.FILLED)
     put_text(picture, number, left + length - 3, top + (row - number_height) // 2, small, _WHITE, align=(1, 0))
-    if bar < 12:  # no room for more than the number
+    if bar < 12:  # room only for the number
         return
     y0, y1 = middle_y - thickness // 2, middle_y + thickness // 2
     left, right = left + 2, left + bar - 1

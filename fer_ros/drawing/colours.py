@@ -1,11 +1,11 @@
-"""Colours that stay apart for colour-blind eyes, and which face has which; all are BGR, 0 to 255."""
+"""Colours that are distinguishable for the colour-blind, and their assignment to faces; BGR, 0 to 255."""
 
 import zlib
 from collections.abc import Iterable
 
 Colour = tuple[int, int, int]
 
-# Okabe and Ito's palette; without its yellow, which does not show on white; wine is Tol's.
+# The palette of Okabe and Ito without its yellow, which is invisible on white; wine is from Tol.
 FACE_COLOURS: tuple[Colour, ...] = (
     (178, 114, 0),    # blue
     (0, 94, 213),     # vermilion
@@ -22,11 +22,11 @@ NEGATIVE: Colour = (0, 94, 213)
 NEUTRAL: Colour = (120, 120, 120)
 
 _REMEMBERED = 256
-"""Ids whose colour is kept: more than are ever shown together, few enough to bound the memory."""
+"""Number of ids whose colour is kept: more than are shown at a time, but bounded."""
 
 
 class FaceColours:
-    """Gives each face a colour of `FACE_COLOURS` and keeps it.
+    """Assigns each face a colour of `FACE_COLOURS` and keeps it.
 
     The colour follows from the id, so that programs which draw the same faces apart from each other agree; only where
     two faces shown together would share one does the newer take the next free colour.
@@ -36,7 +36,7 @@ class FaceColours:
         self._index: dict[str, int] = {}
 
     def __call__(self, face_ids: Iterable[str]) -> dict[str, Colour]:
-        """Colours of faces that are shown together, different as long as there are no more faces than colours."""
+        """Colours of faces shown together; distinct as long as there are enough colours."""
         face_ids = list(dict.fromkeys(face_ids))
         taken = {self._index[i] for i in face_ids if i in self._index}
         for face_id in face_ids:
@@ -46,7 +46,7 @@ class FaceColours:
                 ring = ((first + step) % len(FACE_COLOURS) for step in range(len(FACE_COLOURS)))
                 index = next((i for i in ring if i not in taken), first)
                 taken.add(index)
-            self._index[face_id] = index  # the last used at the end
+            self._index[face_id] = index  # most recently used last
         while len(self._index) > max(_REMEMBERED, len(face_ids)):
             del self._index[next(iter(self._index))]
         return {i: FACE_COLOURS[self._index[i]] for i in face_ids}

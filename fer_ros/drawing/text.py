@@ -1,4 +1,4 @@
-"""Antialiased text on OpenCV pictures, in the DejaVu font that comes with matplotlib."""
+"""Antialiased text in OpenCV images, in the DejaVu font included in matplotlib."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +16,9 @@ def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts/ttf', name), size)
 
 
-@lru_cache(maxsize=256)  # changing values and new ids fill it in minutes, so it must stay small: about 0.5 MB
+@lru_cache(maxsize=256)  # changing values and new ids fill it within minutes, so it is limited to about 0.5 MB
 def _mask(text: str, size: int, bold: bool) -> np.ndarray:
-    """Coverage 0 to 255 of `text`, uint8 (height, width, 1); all texts of a size and weight have one height."""
+    """Coverage 0 to 255 of `text`, uint8 (height, width, 1); the height depends only on size and weight."""
     font = _font(size, bold)
     ascent, descent = font.getmetrics()
     picture = Image.new('L', (max(1, round(font.getlength(text))), ascent + descent))
@@ -35,7 +35,7 @@ def text_size(text: str, size: int, bold: bool = False) -> tuple[int, int]:
 
 
 def fit(text: str, size: int, width: float, bold: bool = False) -> str:
-    """`text`, cut with an ellipsis if it is wider than `width` pixels."""
+    """`text`, shortened with an ellipsis if it is wider than `width` pixels."""
     if text_size(text, size, bold)[0] <= width:
         return text
     font = _font(size, bold)
@@ -45,12 +45,12 @@ def fit(text: str, size: int, width: float, bold: bool = False) -> str:
 
 def put_text(image: np.ndarray, text: str, x: float, y: float, size: int, colour: Colour, *,
              align: tuple[float, float] = (0.0, 0.0), bold: bool = False, upwards: bool = False) -> None:
-    """Draw `text` into `image` (uint8, BGR), in place; what lies outside of the image is cut.
+    """Draw `text` into `image` (uint8, BGR), in place, clipped to the image.
 
     Args:
-        x, y: in pixels, of the point of the text's rectangle that `align` names.
+        x, y: position in pixels of the point of the text rectangle selected by `align`.
         align: (0, 0) the top left corner, (1, 1) the bottom right one, (0.5, 0.5) the centre.
-        upwards: turned by 90°, to be read from below to above.
+        upwards: rotated by 90°, from bottom to top.
     """
     mask = _mask(text, size, bold)
     if upwards:

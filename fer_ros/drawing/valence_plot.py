@@ -33,7 +33,7 @@ _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600
 
 @dataclass(frozen=True)
 class Area:
-    """The rectangle of the picture in which the lines are drawn, in pixels."""
+    """The rectangle of the plot that contains the lines, in pixels."""
 
     left: int
     top: int
@@ -41,7 +41,7 @@ class Area:
     height: int
 
     def x(self, seconds: float, span: float) -> float:
-        """Column of a time, counted from the left edge of an axis that is `span` seconds long."""
+        """Column of a time in seconds from the left edge of an axis of `span` seconds."""
         return self.left + seconds / span * self.width
 
     def y(self, valence: float) -> float:
@@ -50,24 +50,24 @@ class Area:
 
 
 class ValencePlot:
-    """A picture of fixed size: the smoothed valence thick, the raw one thin and pale under it.
+    """A plot of fixed size: the smoothed valence is thick, the raw valence thin and pale below it.
 
-    A line has a gap where frames came without the face or no frames came at all. Faces followed for less than
-    `min_life` seconds are left out: mistakes of a detector live shortly, and the picture stays readable.
+    A line has a gap where frames arrived without the face or no frames arrived. Faces tracked for less than `min_life`
+    seconds are not drawn: false detections are short-lived, and the plot remains readable.
 
     Args:
-        width, height: of the picture in pixels, at least 240 × 120.
+        width, height: size in pixels, at least 240 × 120.
         min_life: seconds. This and the size are by default those of the node `valence_plot`.
-        colours: shared with other pictures of the same faces.
+        colours: shared with other images of the same faces.
 
     Raises:
-        ValueError: the picture would be too small to read.
+        ValueError: the plot would not be legible.
     """
 
     def __init__(self, width: int = _DEFAULTS['width'], height: int = _DEFAULTS['height'], *,
                  min_life: float = _DEFAULTS['min_life'], colours: FaceColours | None = None) -> None:
         if width < 240 or height < 120:
-            raise ValueError(f'a valence plot of {width}×{height} pixels is too small to read: use at least 240×120')
+            raise ValueError(f'a valence plot of {width}×{height} pixels is not legible: use at least 240×120')
         self.min_life = min_life
         self._colours = colours or FaceColours()
         self._size = size = max(10, round(min(width / 68, height / 28)))  # of the font, px
@@ -79,9 +79,9 @@ class ValencePlot:
         self._background: tuple[tuple, np.ndarray] | None = None
 
     def rolling(self, history: FacesHistory, now_ns: int, seconds: float) -> np.ndarray:
-        """The last `seconds` before `now_ns`, which is on the time line of the stamps.
+        """Draw the last `seconds` before `now_ns`, which is on the time line of the stamps.
 
-        Living faces are named with their emotion where their line ends.
+        Living faces are labelled with their emotion at the end of their line.
 
         Returns:
             uint8 (height, width, 3), BGR.
@@ -107,9 +107,9 @@ class ValencePlot:
         return picture
 
     def whole(self, history: FacesHistory) -> np.ndarray:
-        """All that `history` holds, with the mean and the most frequent emotion of each face; result as of `rolling`.
+        """Draw the whole `history`, with the mean and the most frequent emotion of each face; returns as `rolling`.
 
-        The axis counts from the first frame.
+        The axis starts at the first frame.
         """
         stamps = history.stamps()
         begin_ns, end_ns = (int(stamps[0]), int(stamps[-1])) if len(stamps) else (0, 0)
@@ -125,7 +125,7 @@ class ValencePlot:
         return picture
 
     def _blank(self, span: float, before_now: bool) -> np.ndarray:
-        """A copy of the picture without lines, made anew only when the axis changes."""
+        """A copy of the plot without lines, which is redrawn only when the axis changes."""
         if self._background is None or self._background[0] != (span, before_now):
             self._background = ((span, before_now), self._draw_background(span, before_now))
         return self._background[1].copy()
@@ -175,21 +175,21 @@ class ValencePlot:
                 colour, dense = _pale(colour_of[s.face_id], strength), shape.dense
                 runs = shape.runs((_TOP - shape.samples[name]) / (2 * _TOP) * area.height)
                 for run in runs:
-                    if thickness > 1:  # fewer, longer strokes: thick ones cost the most
+                    if thickness > 1:  # fewer, longer strokes: thick ones are expensive
                         run = _in_line(run) if dense else run
                         run = cv2.approxPolyDP(run.astype(np.float32)[:, None], _TOLERANCE, False)[:, 0]
                     points = np.round(run * (1 << _SHIFT)).astype(np.int32)
-                    if len(points) == 1:  # one frame between two gaps
+                    if len(points) == 1:  # a single frame between two gaps
                         radius = max(thickness, 2) << (_SHIFT - 1)
                         cv2.circle(inside, points[0].tolist(), radius, colour, cv2.FILLED, cv2.LINE_AA, _SHIFT)
-                    elif dense and thickness == 1:  # strokes side by side are an area
+                    elif dense and thickness == 1:  # adjacent strokes form an area
                         outline = np.concatenate([points[0::2], points[1::2][::-1]])
                         cv2.fillPoly(inside, [outline], colour, cv2.LINE_8, _SHIFT)
                     else:
                         cv2.polylines(inside, [points], False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
     def _draw_tips(self, picture: np.ndarray, series: list[FaceSeries], colour_of: dict[str, Colour]) -> None:
-        """Emotion names right of the lines' ends, moved apart where they would cover each other."""
+        """Draw emotion names right of the ends of the lines, shifted so that they do not overlap."""
         area, step = self.area, 1.2 * self._size
         series = sorted(series, key=lambda s: (-s.samples['valence'][-1], s.face_id))
         ys = [area.y(float(s.samples['valence'][-1])) for s in series]
@@ -205,7 +205,7 @@ class ValencePlot:
 
     def _draw_legend(self, picture: np.ndarray, entries: list[tuple[str, str, bool]],
                      colour_of: dict[str, Colour]) -> None:
-        """(face id, what to say of it, whether it is there now) in one row above the lines, as many as fit."""
+        """Draw (face id, text, whether it is present) in one row above the lines, as many as fit."""
         size, y = self._size, self.area.top // 2
         x = self.area.left + round(4.5 * size)
         for index, (face_id, text, present) in enumerate(entries):
@@ -229,7 +229,7 @@ class ValencePlot:
         silence = now_ns - int(stamps[-1])
         x = max(0, round((int(stamps[-1]) - begin_ns) / (now_ns - begin_ns) * area.width))
         part = picture[area.top:area.top + area.height, area.left + x:area.left + area.width]
-        part[:] = part * 0.93  # darker: the gap is not an absence of faces
+        part[:] = part * 0.93  # darker: the gap is not the absence of faces
         self._note(picture, f'no frames for {silence * 1e-9:.0f} s')
 
     def _note(self, picture: np.ndarray, text: str) -> None:
@@ -238,16 +238,16 @@ class ValencePlot:
 
 
 def longest_step(stamps: np.ndarray) -> int:
-    """Nanoseconds between frames above which nothing was received, so that a line has a gap; `stamps` in ns."""
+    """Nanoseconds between two frames above which a line has a gap; `stamps` in nanoseconds."""
     usual = float(np.median(np.diff(stamps[-200:]))) if len(stamps) > 1 else 0.0
     return round(max(SILENCE * 1e9, 4 * usual))
 
 
 class _Shape:
-    """What the raw and the smoothed line of a face have in common: where their points lie and where they are cut.
+    """The common geometry of the raw and the smoothed line of a face: the columns of its points and its gaps.
 
-    Gaps too narrow to be seen do not cut. Where there are many samples in a column (`dense`) the lowest and the highest
-    are kept, in this order, so that a line has two points a column however long the history.
+    Gaps too narrow to be visible are ignored. If there are many samples per column (`dense`), the minimum and the
+    maximum are kept, in this order, so that a line has two points per column however long the history is.
     """
 
     def __init__(self, samples: np.ndarray, begin_ns: int, scale: float, gap_ns: int) -> None:
@@ -266,34 +266,34 @@ class _Shape:
             self._broken = 2 * np.searchsorted(starts, self._broken)
 
     def runs(self, y: np.ndarray) -> list[np.ndarray]:
-        """The line through the samples' `y` in pixels, cut at gaps: float arrays (N, 2)."""
+        """The line through `y` in pixels, split at gaps: float arrays (N, 2)."""
         if self.dense:
             y = np.stack([np.minimum.reduceat(y, self._starts), np.maximum.reduceat(y, self._starts)], axis=1).ravel()
         return np.split(np.stack([self._x, y], axis=1), self._broken)
 
 
 def _in_line(run: np.ndarray) -> np.ndarray:
-    """Pairs of lowest and highest in the order in which a line passes them: a rising one the other way round."""
+    """Pairs of minimum and maximum in the order in which the line passes them: reversed if it rises."""
     pairs = run.reshape(-1, 2, 2).copy()
     rises = np.diff(pairs[:, :, 1].mean(axis=1), append=pairs[-1, :, 1].mean()) < 0
     pairs[rises] = pairs[rises, ::-1]
-    pairs[:, :, 0] += -0.25, 0.25  # a slope, where one above the other would be stairs
+    pairs[:, :, 0] += -0.25, 0.25  # a slope instead of steps
     return pairs.reshape(-1, 2)
 
 
 def _ticks(span: float, most: float) -> np.ndarray:
-    """Round times from 0 to `span`, at most about `most`."""
+    """Round times from 0 to `span`, at most about `most` of them."""
     step = next((s for s in _STEPS if span / s <= most), 3600 * math.ceil(span / most / 3600))
     return np.arange(0, span + step * 1e-6, step)
 
 
 def _number(value: float, digits: int = 2) -> str:
-    """With a sign, and a real minus."""
+    """Format with a sign and a real minus."""
     return f'{value:+.{digits}f}'.replace('-', '−') if round(value, digits) else f'{0:.{digits}f}'
 
 
 def _pale(colour: Colour, strength: float) -> Colour:
-    """`colour` mixed with white; 1 leaves it as it is."""
+    """`colour` mixed with white; strength 1 leaves it unchanged."""
     return tuple(round(255 + strength * (c - 255)) for c in colour)
 
 

@@ -1,1 +1,1 @@
-"""Where pictures come from and go to: cameras, video files, the built-in clip, decoding, writing. No ROS."""
+"""Sources and sinks of images: cameras, video files, the built-in clip, decoding, writing. No ROS."""

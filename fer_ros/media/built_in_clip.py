@@ -1,11 +1,11 @@
-"""The built-in clip: two public-domain portraits moving over a plain background, so that everything can be tried
-without a camera and without a download.
+"""The built-in clip: two public-domain portraits moving over a plain background, to try everything without a camera or
+a download.
 
     0.0 s  one face, moving, coming nearer
-    3.5 s  the second joins; side by side while the light falls and comes back
-    8.0 s  the first leaves; the second moves on alone
-   11.0 s  nobody
-   12.3 s  both come back from opposite sides and pass each other, one above the other
+    3.5 s  the second joins; side by side while the light dims and returns
+    8.0 s  the first leaves; the second continues alone
+   11.0 s  no face
+   12.3 s  both return from opposite sides and cross, one above the other
    16.0 s  the first is where it was at 0 s, so that the clip can be repeated without a jump
 """
 
@@ -28,10 +28,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Portrait:
-    """Where a face lies in a portrait, and which part of the portrait is shown; pixels (x, y, width, height)."""
+    """Position of the face in a portrait, and the part of the portrait that is drawn; pixels (x, y, width, height)."""
 
     face: Box
-    """As MediaPipe's short-range detector boxes it."""
+    """Bounding box of the short-range detector of MediaPipe."""
     shown: tuple[int, int, int, int]
     """Head and shoulders."""
 
@@ -47,11 +47,11 @@ class Placement:
     """One portrait in one frame."""
 
     name: str
-    """Of `PORTRAITS`."""
+    """Key of `PORTRAITS`."""
     x: float
-    """Centre of the face as a share of the frame's width; outside 0 to 1 it is beyond the border."""
+    """Centre of the face as a fraction of the frame width; outside 0 to 1 it is beyond the border."""
     y: float
-    """Likewise of the height."""
+    """Centre of the face as a fraction of the frame height."""
     size: float
     """Width of the face box in pixels of a 640×480 frame; larger frames scale it."""
     tilt: float = 0.0
@@ -73,7 +73,7 @@ _LIGHT = ((0.0, 1.0), (5.0, 1.0), (6.3, 0.5), (7.6, 1.0), (9.5, 1.2), (12.0, 1.0
 
 
 def portraits() -> dict[str, np.ndarray]:
-    """The whole pictures 'astronaut' and 'hopper', uint8 (H, W, 3) BGR; they come with scikit-image and matplotlib."""
+    """The portraits 'astronaut' and 'hopper', uint8 (H, W, 3) BGR, included in scikit-image and matplotlib."""
     return {name: picture.copy() for name, picture in _portraits().items()}
 
 
@@ -99,18 +99,18 @@ class Stage:
         self._cards = {name: self._card(name) for name in PORTRAITS}
 
     def _card(self, name: str) -> tuple[np.ndarray, np.ndarray, float]:
-        """The shown part, its face's centre and its face's width, in pixels of a card not larger than needed."""
+        """The drawn part, and the centre and width of its face, in pixels of a card not larger than needed."""
         portrait = PORTRAITS[name]
         x, y, width, height = portrait.shown
         card = _portraits()[name][y:y + height, x:x + width]
-        # Once to about the size in which it is drawn, with averaging, so that drawing can be fast and yet not flicker.
+        # Scaled once to about the drawn size, with averaging, so that drawing is fast and does not flicker.
         shrink = min(1.0, 165 * self.scale / portrait.face[2])
         card = cv2.resize(card, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         centre = (np.array(portrait.face[:2]) + np.array(portrait.face[2:]) / 2 - (x, y)) * shrink
         return card, centre, portrait.face[2] * shrink
 
     def face_box(self, placement: Placement) -> Box:
-        """(x, y, width, height) of the face in pixels; may reach over the border."""
+        """(x, y, width, height) of the face in pixels; may extend beyond the frame."""
         size = placement.size * self.scale
         return placement.x * self.width - size / 2, placement.y * self.height - size / 2, size, size
 
@@ -139,7 +139,7 @@ class Stage:
 
 
 class BuiltInClip:
-    """A sequence of frames, each drawn when it is asked for and the same every time.
+    """A sequence of frames that are drawn on demand and always identical.
 
     Args:
         width, height: of the frames, pixels.
@@ -181,7 +181,7 @@ class BuiltInClip:
         return self._stage.draw(self._placements(seconds), float(self._light(seconds)))
 
     def expected(self, index: int) -> list[tuple[str, Box]]:
-        """Name and box (x, y, width, height in pixels) of every face of which at least a part is inside the frame."""
+        """Name and box (x, y, width, height in pixels) of every face that is at least partly inside the frame."""
         boxes = [(p.name, self._stage.face_box(p)) for p in self._placements(self._seconds(index))]
         return [(name, (x, y, w, h)) for name, (x, y, w, h) in boxes
                 if x + w > 0 and y + h > 0 and x < self.width and y < self.height]

@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, a video file, a folder of pictures or the built-in clip. No ROS."""
+"""Frame sources: a camera, a video file, an image folder or the built-in clip. No ROS."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-# Read by OpenCV when it first opens a file: errors are raised here, FFmpeg need not print its own.
+# Used by OpenCV when it first opens a file: errors are raised here, so FFmpeg need not print its own.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 import cv2
@@ -17,50 +17,50 @@ import numpy as np
 from fer_ros.media.built_in_clip import BuiltInClip
 
 STILL_RATE = 30.0
-"""Frames per second of sources that have no rate of their own."""
+"""Frames per second of sources without a rate."""
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-"""File names that end so are taken as pictures."""
+"""Suffixes of image files."""
 
 
 class SourceError(Exception):
-    """A source cannot be opened or ended in an error; the text is one line that names it and the remedy."""
+    """A source cannot be opened or has failed; the message is one line that names it and the remedy."""
 
 
 class Source(Protocol):
-    """Frames in order. Frames are uint8 (H, W, 3) BGR; their size may change in a folder of pictures."""
+    """A sequence of frames, uint8 (H, W, 3) BGR; their size may change in an image folder."""
 
     name: str
-    """For people."""
+    """Name for log messages."""
     rate: float
     """Frames per second."""
     live: bool
-    """A camera: it gives frames at its own pace and has no end."""
+    """Whether it is a camera, which delivers frames at its own rate and has no end."""
     warning: str
-    """What was wrong with the source up to now without stopping it; empty when nothing was."""
+    """A problem that did not stop the source; empty if there was none."""
 
     def read(self) -> np.ndarray | None:
         """The next frame; None at the end. Raises SourceError."""
 
     def skip(self) -> None:
-        """Leave out the next frame, which costs less than reading it."""
+        """Skip the next frame, which is cheaper than reading it."""
 
     def rewind(self) -> None:
-        """Start again. Raises SourceError."""
+        """Restart from the first frame. Raises SourceError."""
 
     def close(self) -> None: ...
 
 
 def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: int = 0) -> Source:
-    """Open a source and make sure that it gives frames.
+    """Open a source and verify that it delivers frames.
 
     Args:
-        video: camera number ('0'), device ('/dev/video0'), video file, picture or folder of pictures; empty or 'clip':
-            the built-in clip.
-        rate: frames per second; 0: the source's own, or `STILL_RATE`.
-        width, height: pixels to ask a camera for, or of the built-in clip; 0: its own.
+        video: camera number ('0'), device ('/dev/video0'), video file, image or image folder; empty or 'clip': the
+            built-in clip.
+        rate: frames per second; 0: the rate of the source, or `STILL_RATE`.
+        width, height: pixels requested from a camera, or of the built-in clip; 0: its default.
 
     Raises:
-        SourceError: there is no such file or device, or it holds no frames.
+        SourceError: the file or device does not exist, or contains no frames.
     """
     if video in ('', 'clip'):
         return ClipSource(BuiltInClip(width or 640, height or 480, rate or STILL_RATE))
@@ -70,14 +70,14 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     if path.is_dir():
         return PictureSource(_pictures(path), str(path), rate)
     if not path.exists():
-        raise SourceError(f'no video at {video}: give a camera number, a video file or a folder of pictures')
+        raise SourceError(f'no video at {video}: give a camera number, a video file or an image folder')
     if path.suffix.lower() in PICTURES:
         return PictureSource([path], str(path), rate)
     return VideoSource(path, rate)
 
 
 def frames(source: Source, loop: bool = False) -> Iterator[np.ndarray]:
-    """Every frame of `source`, which is closed after; with `loop` again and again."""
+    """Every frame of `source`, repeatedly with `loop`; the source is closed afterwards."""
     try:
         while True:
             frame = source.read()
@@ -118,7 +118,7 @@ class ClipSource:
 
 
 class PictureSource:
-    """Pictures, one frame each. One that cannot be read is left out, and `warning` tells of it."""
+    """Image files, one frame each. A file that cannot be decoded is skipped, and `warning` reports it."""
 
     live = False
 
@@ -127,9 +127,9 @@ class PictureSource:
         self._paths = paths
         self._index = 0
         if not self._paths:
-            raise SourceError(f'no pictures in {name}: expected files ending in {", ".join(PICTURES)}')
+            raise SourceError(f'no images in {name}: expected files ending in {", ".join(PICTURES)}')
         if self.read() is None:
-            raise SourceError(f'none of the {len(paths)} pictures in {name} can be read: they are damaged or empty')
+            raise SourceError(f'none of the {len(paths)} images in {name} can be decoded: they are damaged or empty')
         self.rewind()
 
     def read(self) -> np.ndarray | None:
@@ -139,7 +139,7 @@ class PictureSource:
             frame = _read_picture(path)
             if frame is not None:
                 return frame
-            self.warning = f'{path} cannot be read and is left out'
+            self.warning = f'{path} cannot be decoded and is skipped'
         return None
 
     def skip(self) -> None:
@@ -153,10 +153,10 @@ class PictureSource:
 
 
 class VideoSource:
-    """A video file. When it ends before its own count of frames, `warning` tells of it.
+    """A video file. If it ends before its announced number of frames, `warning` reports it.
 
-    `time` is that of the last frame read, in seconds, by the container's stamps; `expected` the container's own count
-    of frames, which may be a guess.
+    `time` is the presentation time of the last frame read, in seconds; `expected` is the number of frames announced by
+    the container, which may be an estimate.
     """
 
     live = False
@@ -174,12 +174,12 @@ class VideoSource:
         self.close()
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
-            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # a telephone held upright says so in the container
+            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones record the rotation in the container
         good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
         if not good:
             self.close()
-            raise SourceError(f'{self._path} is not a video that can be read: it is damaged, incomplete or of another '
-                              'kind')
+            raise SourceError(f'{self._path} cannot be opened as a video: it is damaged, incomplete or in an '
+                              'unsupported format')
         own = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = self._given_rate or (own if math.isfinite(own) and 0 < own <= 1000 else STILL_RATE)
         self.expected = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -206,7 +206,7 @@ class VideoSource:
     def _counted(self, good: bool, frame: np.ndarray | None = None) -> np.ndarray | None:
         if good:
             self._count += 1
-        elif self._count < 0.98 * self.expected - 2:  # containers tell the count only about
+        elif self._count < 0.98 * self.expected - 2:  # containers announce the number only approximately
             self.warning = f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged'
         return frame
 
@@ -224,7 +224,7 @@ class CameraSource:
         self.name = f'/dev/video{device}' if device.isdecimal() else device
         if not os.path.exists(self.name):
             there = ', '.join(sorted(map(str, Path('/dev').glob('video*')))) or 'none'
-            raise SourceError(f'no camera at {self.name}: cameras of this machine: {there}')
+            raise SourceError(f'no camera at {self.name}: available cameras: {there}')
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(self.name, cv2.CAP_V4L2)
         for key, value in ((cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height),
@@ -233,15 +233,15 @@ class CameraSource:
                 self._capture.set(key, value)
         if not self._capture.isOpened() or not self._capture.grab():
             self.close()
-            raise SourceError(f'{self.name} gives no frames: it is not a camera, another program uses it, or it may '
-                              'not be read (group video)')
+            raise SourceError(f'{self.name} delivers no frames: it is not a camera, it is used by another program, '
+                              'or permission is missing (group video)')
         own = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = own if math.isfinite(own) and own > 0 else rate or STILL_RATE
 
     def read(self) -> np.ndarray:
         frame = self._capture.read()[1]
         if frame is None:
-            raise SourceError(f'{self.name} gives no more frames: is it still connected?')
+            raise SourceError(f'{self.name} delivers no more frames: is it still connected?')
         return frame
 
     def skip(self) -> None:

@@ -1,7 +1,8 @@
-"""sensor_msgs/Image and CompressedImage to BGR arrays; no ROS: any object with the fields of the message will do.
+"""Decodes sensor_msgs/Image and CompressedImage to BGR arrays, without ROS: any object with the same fields is
+accepted.
 
-Neither cv_bridge nor rosbags-image is used: cv_bridge knows neither uyvy, yuyv, nv21 nor nv24, takes no 8UC1 or 16UC1
-as a picture, and its binary breaks in a numpy-2 environment; rosbags-image ignores `step`. OpenCV does the colours.
+Neither cv_bridge nor rosbags-image is used: cv_bridge supports neither uyvy, yuyv, nv21 nor nv24, does not convert 8UC1
+or 16UC1, and its binary fails with NumPy 2; rosbags-image ignores `step`. OpenCV converts the colours.
 """
 
 import io
@@ -13,15 +14,16 @@ import numpy as np
 import PIL.Image
 
 MAX_PIXELS = 100_000_000
-"""Larger images are refused; a small compressed file could otherwise fill the memory."""
+"""Larger images are rejected; a small compressed file could otherwise fill the memory."""
 
 COMPRESSED_FORMATS = ('JPEG', 'PNG', 'TIFF')
-"""What compressed_image_transport sends. OpenCV reads more, but its reader of JPEG 2000, for one, crashes on damaged
-data."""
+"""Formats of compressed_image_transport. OpenCV supports more, but its JPEG 2000 decoder, for example, crashes on
+damaged data.
+"""
 
 
 class ConversionError(ValueError):
-    """A message holds no picture that can be used; the text names its encoding and size and what is wrong."""
+    """A message contains no usable image; the text names its encoding and size and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class _Encoding:
     channels: int
     dtype: str = 'u1'
     to_bgr: int | None = None
-    """OpenCV conversion code; None where the channels are BGR already."""
+    """OpenCV conversion code; None if the channels are already BGR."""
     even_width: bool = False
 
 
@@ -52,7 +54,7 @@ def _encodings() -> dict[str, _Encoding]:
             f'bayer_gbrg{bits}': _Encoding(1, dtype, cv2.COLOR_BayerGR2BGR),
             f'bayer_grbg{bits}': _Encoding(1, dtype, cv2.COLOR_BayerGB2BGR),
         }
-        # OpenCV's type names say nothing of colour; its own order is BGR.
+        # The type names of OpenCV do not specify colour; its own order is BGR.
         table |= {f'{bits}UC1': table[f'mono{bits}'], f'{bits}UC3': table[f'bgr{bits}'],
                   f'{bits}UC4': table[f'bgra{bits}']}
     return table
@@ -63,11 +65,11 @@ _PLANAR = {'nv21': 1.5, 'nv24': 3.0}
 """A plane of luma, then interleaved chroma; data length in units of height × step."""
 
 ENCODINGS = (*_PACKED, *_PLANAR)
-"""Every value of sensor_msgs/Image's `encoding` that can be read."""
+"""Every supported value of `encoding` in sensor_msgs/Image."""
 
 
 def to_bgr(message: Any) -> np.ndarray:
-    """The picture in `message`: uint8 (height, width, 3) BGR, C-contiguous; it may share the message's memory.
+    """Decode an Image message to uint8 (height, width, 3) BGR, C-contiguous; it may share memory with the message.
 
     16-bit values 0 to 65535 become 0 to 255. YUV is taken as ITU-R BT.601 in video range, as OpenCV does.
 
@@ -80,8 +82,8 @@ def to_bgr(message: Any) -> np.ndarray:
     if message.encoding in _PLANAR:
         return _planar_to_bgr(message, data)
     if message.encoding not in _PACKED:
-        raise ConversionError(f'{_description(message)}: this encoding is not a grey or colour picture that can be '
-                              f'read; publish one of {", ".join(ENCODINGS)}')
+        raise ConversionError(f'{_description(message)}: unsupported encoding; '
+                              f'publish one of {", ".join(ENCODINGS)}')
     encoding = _PACKED[message.encoding]
     dtype = np.dtype(encoding.dtype).newbyteorder('>' if message.is_bigendian else '<')
     row = message.width * encoding.channels * dtype.itemsize
@@ -94,7 +96,7 @@ def to_bgr(message: Any) -> np.ndarray:
     shape = (message.height, message.width, encoding.channels)
     image = data[:message.height * row].view(dtype).reshape(shape if encoding.channels > 1 else shape[:2])
     if encoding.dtype == 'u2':
-        image = image.astype(np.uint16, copy=False)  # the machine's own byte order
+        image = image.astype(np.uint16, copy=False)  # native byte order
     if encoding.to_bgr is not None:
         image = cv2.cvtColor(image, encoding.to_bgr)
     return cv2.convertScaleAbs(image, alpha=255 / 65535) if encoding.dtype == 'u2' else image
@@ -116,7 +118,7 @@ def _planar_to_bgr(message: Any, data: np.ndarray) -> np.ndarray:
 
 
 def compressed_to_bgr(message: Any) -> np.ndarray:
-    """The picture in `message`, in one of `COMPRESSED_FORMATS`: uint8 (height, width, 3) BGR.
+    """Decode a CompressedImage message in one of `COMPRESSED_FORMATS` to uint8 (height, width, 3) BGR.
 
     Raises:
         ConversionError: no such picture, or one of more than `MAX_PIXELS`.
@@ -126,21 +128,21 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=COMPRESSED_FORMATS) as header:  # reads the size only
             width, height = header.size
-    except Exception as error:  # of every kind: Pillow does not promise which, and none may be unexpected here
-        raise ConversionError(f'{description}: not a picture ({error}); publish JPEG or PNG') from error
+    except Exception as error:  # Pillow does not document which exceptions it raises
+        raise ConversionError(f'{description}: not an image ({error}); publish JPEG or PNG') from error
     _check_size(width, height, f'{description}, {width}×{height}')
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ConversionError(f'{description}: {error}') from error
     if image is None:
-        raise ConversionError(f'{description}: the picture is damaged')
+        raise ConversionError(f'{description}: the image is damaged')
     return image
 
 
 def _check_size(width: int, height: int, description: str) -> None:
     if width < 1 or height < 1:
-        raise ConversionError(f'{description}: the picture is empty')
+        raise ConversionError(f'{description}: the image is empty')
     if width * height > MAX_PIXELS:
         raise ConversionError(f'{description}: more than {MAX_PIXELS // 1_000_000} megapixels')
 

@@ -1,4 +1,4 @@
-"""Frames with stamps to a video file."""
+"""Writes frames with stamps to a video file."""
 
 from pathlib import Path
 
@@ -8,34 +8,35 @@ import numpy as np
 from fer_ros.atomic_files import partial
 
 LONGEST_GAP = 5.0
-"""Seconds; a longer pause between two frames is not recorded."""
+"""Seconds; longer pauses between two frames are cut."""
 
 
 class VideoWriter:
-    """Writes an .mp4 file (MPEG-4 part 2) that plays as fast as the stamps say, however unevenly the frames came.
+    """Writes an .mp4 file (MPEG-4 Part 2) whose timing follows the stamps, even if frames arrive irregularly.
 
-    The file appears when the recorder is closed.
+    The file appears under its name when the writer is closed.
 
     Args:
-        path: of the file.
-        rate: its frames per second.
+        path: path of the file.
+        rate: frames per second of the file.
     """
 
     def __init__(self, path: Path, rate: float):
         self.path, self.rate = Path(path), rate
-        partial(self.path).unlink(missing_ok=True)  # of a process that was killed
+        partial(self.path).unlink(missing_ok=True)  # left by a process that was killed
         self.frames = 0
-        """Written so far."""
+        """Number of frames written so far."""
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._start = 0.0
         self._newest = 0.0
 
     def add(self, image: np.ndarray, stamp: float) -> None:
-        """Write a frame as often as its time needs; one that comes too soon after the last, or is older, is left out.
+        """Write a frame, repeated if necessary; it is skipped if it comes too soon after the last one or is older.
 
         Args:
-            image: uint8 (height, width, 3) BGR. The first one gives the video's size; others are scaled to it.
+            image: uint8 (height, width, 3) BGR. The first one determines the size of the video; others are scaled to
+                it.
             stamp: seconds.
 
         Raises:
@@ -62,16 +63,16 @@ class VideoWriter:
         self._start = stamp
 
     def close(self) -> None:
-        """Complete the file. Without any frame there is none.
+        """Complete the file; without any frame there is none.
 
         Raises:
-            OSError: not all frames could be written; nothing is left.
+            OSError: not all frames could be written; the file was removed.
         """
         if self._writer is None:
             return
         self._writer.release()
         self._writer = None
-        # OpenCV does not tell when a frame could not be written.
+        # OpenCV does not report frames that could not be written.
         capture = cv2.VideoCapture(str(partial(self.path)), cv2.CAP_FFMPEG)
         written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()

@@ -1,1 +1,1 @@
-"""The ROS side: the only modules that know rclpy and message types."""
+"""The ROS nodes: the only modules that use rclpy and message types."""

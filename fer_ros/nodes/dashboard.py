@@ -1,6 +1,6 @@
-"""The node `dashboard`: a page in the browser that shows the faces live, and reads video files.
+"""The node `dashboard`: a web page that shows the faces live and analyses video files.
 
-ROS is served in a thread of its own; the page in the main thread.
+ROS is served in its own thread, the page in the main thread.
 """
 
 import dataclasses
@@ -35,20 +35,20 @@ from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import SettingsError, WebSettings
 
 TOKEN_VARIABLE = 'FER_ROS_ACCESS_TOKEN'
-"""Environment variable that is used where the parameter access_token is empty: parameters can be read over ROS."""
+"""Environment variable used if the parameter access_token is empty; parameters are visible in the ROS graph."""
 
 
 LOOK_PERIOD = 0.2
-"""Seconds between two looks at whether someone looks, and who publishes."""
+"""Seconds between two checks for viewers and publishers."""
 LOG_PERIOD = 5.0
-"""Seconds between two log lines about the same thing."""
+"""Minimum seconds between two log messages about the same problem."""
 
 
 class DashboardNode(Node):
-    """See the module; it is what `fer_ros.web.live.page.LiveSource` describes.
+    """The `fer_ros.web.live.page.LiveSource` of the page.
 
     Raises:
-        Stop, SettingsError: a parameter does not fit.
+        Stop, SettingsError: a parameter is not valid.
     """
 
     def __init__(self, **kwargs):
@@ -61,7 +61,7 @@ class DashboardNode(Node):
         self._faces_topic = faces.topic_name
         self.state = LiveState(self.settings.seconds, self._faces_topic, self.settings.record_megabytes << 20)
         self.webcam = Webcam(self._webcam_command)
-        # The status that the node which publishes the faces gives of itself.
+        # Name of the diagnostics status of the node that publishes the faces.
         self._status_name = f'{self._faces_topic.removesuffix("/faces").strip("/")}: faces'
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.result())
         self._pictures = None
@@ -74,11 +74,11 @@ class DashboardNode(Node):
         try:
             frame = decode(message.data)
         except ValueError as error:
-            self.get_logger().warning(f'message on {self._faces_topic} left out: {error}',
+            self.get_logger().warning(f'message on {self._faces_topic} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
         latency = (clock - frame.stamp_ns) * 1e-9 if frame.stamp_ns else None
-        if latency is None:  # a camera driver that does not stamp
+        if latency is None:  # the camera driver does not stamp
             frame = dataclasses.replace(frame, stamp_ns=clock)
         self.state.frame(frame, latency)
 
@@ -92,7 +92,7 @@ class DashboardNode(Node):
         self.state.picture(stamp.sec * 1_000_000_000 + stamp.nanosec, lambda: to_bgr(message))
 
     def _look(self) -> None:
-        """Receive pictures while someone looks at them: `fer` draws them only then."""
+        """Subscribe to images while there are viewers: `fer` draws them only then."""
         self.state.publishers(self.count_publishers(self._faces_topic))
         if self.state.pictures_wanted and self._pictures is None:
             self._pictures = self.create_subscription(Image, 'fer/annotated', self._on_picture, qos.latest_image(),
@@ -103,11 +103,11 @@ class DashboardNode(Node):
             self.state.forget_picture()
 
     def calibrate(self) -> Future[tuple[bool, str]]:
-        """See `LiveSource`."""
+        """Calibrate the primary face; implements `LiveSource`."""
         return _call(self._calibrate)
 
     def reset_calibration(self) -> Future[tuple[bool, str]]:
-        """See `LiveSource`."""
+        """Discard all baselines; implements `LiveSource`."""
         return _call(self._reset)
 
     def _webcam_command(self, device: str) -> list[str]:
@@ -117,21 +117,21 @@ class DashboardNode(Node):
 
 
 def _call(client: Client) -> Future[tuple[bool, str]]:
-    """The answer of a service, for another thread. LookupError is set where nobody offers it."""
+    """The response of a service, for another thread. LookupError is set if the service is not available."""
     answer = Future()
     if not client.service_is_ready():
         answer.set_exception(LookupError(client.srv_name))
         return answer
 
     def done(future) -> None:
-        if not answer.cancelled():  # no one waits any more
+        if not answer.cancelled():  # nobody waits any more
             answer.set_result((future.result().success, future.result().message))
     client.call_async(Trigger.Request()).add_done_callback(done)
     return answer
 
 
 def main(args: list[str] | None = None) -> int:
-    """Entry point: exit code 0 after SIGINT or SIGTERM, else 1."""
+    """Entry point; returns exit code 0 after SIGINT or SIGTERM, otherwise 1."""
     node = None
     remove_orphans()
     try:
@@ -160,7 +160,7 @@ def _serve(node: DashboardNode) -> int:
     try:
         server = Server(node.settings, node)
     except OSError as error:
-        raise Stop(f'no place for temporary files: {error}; set TMPDIR to a folder with room') from error
+        raise Stop(f'cannot create a temporary folder: {error}; set TMPDIR to a folder with free space') from error
     ended, failed = threading.Event(), threading.Event()
     executor = SingleThreadedExecutor()
     executor.add_node(node)

@@ -1,4 +1,4 @@
-"""vision_msgs output: every face as a detection whose hypotheses are the seven emotions."""
+"""vision_msgs output: each face as a detection with the seven emotions as hypotheses."""
 
 from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
@@ -20,7 +20,7 @@ def available() -> bool:
 
 
 class DetectionsOutput(Output):
-    """``~/detections`` (vision_msgs/Detection2DArray) while someone subscribes; also when there is no face."""
+    """``~/detections`` (vision_msgs/Detection2DArray) while there are subscribers, even without a face."""
 
     def __init__(self, node: LifecycleNode):
         self._node = node
@@ -37,7 +37,9 @@ class DetectionsOutput(Output):
 
 
 def detection(face: FaceEmotion, header: Header):
-    """vision_msgs/Detection2D of `face`: bbox in pixels, one hypothesis for each of `EMOTIONS`, the likeliest first."""
+    """vision_msgs/Detection2D of `face`: bbox in pixels, one hypothesis for each of `EMOTIONS`, the most probable
+    first.
+    """
     x, y, width, height = face.box
     message = Detection2D(header=header, id=face.face_id)
     message.bbox.center.position.x, message.bbox.center.position.y = x + width / 2, y + height / 2

@@ -1,6 +1,6 @@
-"""What the node says of its own health, once per second on ``/diagnostics``.
+"""The health of the node, published once per second on ``/diagnostics``.
 
-`Monitor` counts and judges and knows nothing of ROS; `Diagnostics` asks it and publishes.
+`Monitor` counts and judges without ROS; `Diagnostics` publishes its reports.
 """
 
 import statistics
@@ -25,16 +25,16 @@ from fer_ros.package_files import shared_file
 from fer_ros.parameters import FER_NODE, defaults
 
 PERIOD = 1.0
-"""Seconds between two messages, and over which latencies and stage times are taken."""
+"""Seconds between two messages, and over which latencies and stage times are averaged."""
 FOREIGN_CLOCK = 60.0
-"""Seconds of latency beyond which the stamps are of another clock rather than old."""
+"""Seconds of latency above which the stamps are attributed to another clock."""
 
 
 _DEFAULTS = defaults(FER_NODE)
 
 
 class Level(IntEnum):
-    """As in diagnostic_msgs/DiagnosticStatus."""
+    """The levels of diagnostic_msgs/DiagnosticStatus."""
 
     OK = 0
     WARN = 1
@@ -43,9 +43,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """When to warn and when to report an error; names and defaults are those of the node's parameters. 0 switches one
-    off.
-    """
+    """Thresholds of warnings and errors; names and defaults are those of the node parameters. 0 disables one."""
 
     warn_image_age: float = _DEFAULTS['warn_image_age']
     error_image_age: float = _DEFAULTS['error_image_age']
@@ -57,25 +55,25 @@ class Thresholds:
     error_latency: float = _DEFAULTS['error_latency']
     """Median seconds from image stamp to publishing."""
     warn_drops: float = _DEFAULTS['warn_drops']
-    """Part of the frames for which there was no time."""
+    """Fraction of dropped frames."""
 
 
 @dataclass(frozen=True)
 class ImageTopic:
-    """What the node subscribes to, and who publishes there."""
+    """The subscribed topic and its publishers."""
 
     name: str
     type: str
     publishers: int = 0
     mismatches: tuple[str, ...] = ()
-    """Why publishers do not reach the subscription, one text for each of them."""
+    """Why publishers do not match the subscription, one text for each of them."""
     profile: str = 'config/fastdds.xml'
     """Path of the Fast DDS profile."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The node's health."""
+    """The health of the node."""
 
     level: Level
     message: str
@@ -83,7 +81,7 @@ class Report:
 
 
 class Monitor:
-    """Counts frames and judges them; may be told of them from several threads.
+    """Counts and judges frames; may be called from several threads.
 
     Args:
         clock: seconds, monotonic.
@@ -95,7 +93,7 @@ class Monitor:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything: the node was activated."""
+        """Reset all counts: the node was activated."""
         with self._lock:
             self._start = self._clock()
             self._last_image: float | None = None
@@ -104,41 +102,44 @@ class Monitor:
             self._bad_reason = ''
 
     def received(self) -> None:
-        """An image came in."""
+        """Count a received image."""
         self._count('received')
         self._last_image = self._clock()
 
     def dropped(self) -> None:
-        """A newer image replaced one that was waiting."""
+        """Count an image that was replaced by a newer one before processing."""
         self._count('dropped')
 
     def skipped(self) -> None:
-        """One was left out because of max_rate."""
+        """Count an image skipped because of max_rate."""
         self._count('skipped')
 
     def bad(self, reason: str) -> None:
-        """One could not be read or processed."""
+        """Count an image that could not be decoded or processed."""
         self._bad_reason = reason
         self._count('bad')
 
     def processed(self, latency: float | None, stages: Mapping[str, float], faces: int) -> None:
-        """The results of one were published.
+        """Count an image whose results were published.
 
         Args:
-            latency: seconds from its stamp; None where it has none.
-            stages: seconds each stage took.
+            latency: seconds since its stamp; None if it has none.
+            stages: seconds of each stage.
+            faces: number of faces.
         """
         self._count('processed', (latency, dict(stages), faces))
 
     def total(self, kind: str) -> int:
-        """How many since the last `restart`; kind is received, processed, dropped, skipped or bad."""
+        """Count since the last `restart`; `kind` is received, processed, dropped, skipped or bad."""
         return self._totals[kind]
 
     def report(self, thresholds: Thresholds, topic: ImageTopic, *, max_rate: float = 0.0) -> Report:
         """Judge the last seconds.
 
         Args:
-            max_rate: what the processed rate is limited to; 0: not limited.
+            thresholds: limits of warnings and errors.
+            topic: the subscribed topic.
+            max_rate: limit of the processed rate; 0: no limit.
         """
         now = self._clock()
         with self._lock:
@@ -185,7 +186,7 @@ class Monitor:
         with self._lock:
             self._totals[kind] += 1
             self._recent[kind].append((self._clock(), event))
-            if len(self._recent[kind]) > 1000:  # no one asks for reports
+            if len(self._recent[kind]) > 1000:  # no reports are requested
                 self._recent[kind].popleft()
 
 
@@ -197,7 +198,7 @@ def _image_age(thresholds: Thresholds, topic: ImageTopic, age: float, any_image:
         '1 publisher' if topic.publishers == 1 else f'{topic.publishers} publishers')
     text = f'no image for {age:.1f} s{"" if any_image else " (none since activation)"}: {topic.name} has {publishers}'
     if not topic.publishers:
-        text += ' of it; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw'
+        text += '; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw'
     elif len(topic.mismatches) == topic.publishers:
         text += f', none of which reaches this node: {"; ".join(topic.mismatches)}'
     else:
@@ -214,13 +215,13 @@ def _bad_frames(recent: Mapping[str, list], reason: str) -> Iterable[tuple[Level
 
 def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -> Iterable[tuple[Level, str]]:
     if rates['bad'] and not rates['processed']:
-        return  # said already
-    # A rate that the user limits is not too low; half of it leaves room for where the period begins.
+        return  # already reported
+    # A rate limited by the user is not too low; half of it is tolerated because of the phase of the period.
     limit = max_rate / 2 if max_rate > 0 else float('inf')
     warn, error = min(thresholds.warn_rate, limit), min(thresholds.error_rate, limit)
     level = Level.ERROR if rates['processed'] < error else Level.WARN if rates['processed'] < warn else Level.OK
     if level != Level.OK:
-        cause = 'the images come too slowly' if rates['received'] < warn else 'too slow here, see the stage times'
+        cause = 'the camera is too slow' if rates['received'] < warn else 'the node is too slow, see the stage times'
         yield level, (f'{rates["processed"]:.1f} frames/s processed of {rates["received"]:.1f} received, less than '
                       f'{error if level == Level.ERROR else warn:g}: {cause}')
 
@@ -228,7 +229,7 @@ def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -
 def _drops(thresholds: Thresholds, recent: Mapping[str, list]) -> Iterable[tuple[Level, str]]:
     share = len(recent['dropped']) / len(recent['received'])
     if 0 < thresholds.warn_drops < share:
-        yield Level.WARN, f'no time for {share:.0%} of the frames: lower the camera rate, or use a faster device'
+        yield Level.WARN, f'{share:.0%} of the frames dropped: lower the camera rate, or use a faster device'
 
 
 def _latency(thresholds: Thresholds, latencies: list[float]) -> Iterable[tuple[Level, str]]:
@@ -236,8 +237,8 @@ def _latency(thresholds: Thresholds, latencies: list[float]) -> Iterable[tuple[L
         return
     median = statistics.median(latencies)
     if median > FOREIGN_CLOCK:
-        yield Level.WARN, (f'image stamps are {median:.0f} s old: a recording played without use_sim_time, or clocks '
-                           'that differ')
+        yield Level.WARN, (f'image stamps are {median:.0f} s old: a recording is played without use_sim_time, or the '
+                           'clocks differ')
     elif median < -0.02:
         yield Level.WARN, f'image stamps lie {-median:.2f} s in the future: synchronise the clocks of the machines'
     elif (level := _level(median, thresholds.warn_latency, thresholds.error_latency)) != Level.OK:
@@ -256,7 +257,7 @@ def _summary(rates: Mapping[str, float], latencies: list[float]) -> str:
 
 
 def image_topic(node: LifecycleNode, subscription: Subscription) -> ImageTopic:
-    """Who publishes on the topic of `subscription`, and whether type and QoS match."""
+    """The publishers on the topic of `subscription`, and whether type and QoS match."""
     package, folder, *_ = subscription.msg_type.__module__.split('.')
     type_name = f'{package}/{folder}/{subscription.msg_type.__name__}'
     publishers = node.get_publishers_info_by_topic(subscription.topic_name)
@@ -280,10 +281,11 @@ def _profile() -> str:
 
 
 class Diagnostics:
-    """Publishes a report per second for as long as the node lives, also while it is not active.
+    """Publishes a report per second as long as the node exists, even while it is not active.
 
     Args:
-        report: the state of the node now.
+        node: the node.
+        report: returns the present report.
     """
 
     def __init__(self, node: LifecycleNode, report: Callable[[], Report]):
@@ -291,13 +293,13 @@ class Diagnostics:
         self._report = report
         self._last = Level.OK
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.result())
-        # Wall time passes also while simulated time stands still, or no one publishes it.
+        # Wall time passes even while simulated time stands still or is not published.
         self._timer = node.create_timer(PERIOD, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _publish(self) -> None:
         report = self._report()
         self._log(report)
-        if text := namesakes(self._node):  # the program has logged it
+        if text := namesakes(self._node):  # already logged by the program
             problems = [report.message] if report.level != Level.OK else []
             report = replace(report, level=max(report.level, Level.WARN), message='; '.join([*problems, text]))
         name = self._node.get_fully_qualified_name().strip('/')
@@ -308,15 +310,15 @@ class Diagnostics:
         self._publisher.publish(message)
 
     def _log(self, report: Report) -> None:
-        """Once when it gets worse and once when it is well again: not everybody looks at /diagnostics."""
+        """Log when the level rises and when it is back to normal: not everybody watches /diagnostics."""
         logger = self._node.get_logger()
-        # Each severity has a line of its own, as rclpy's loggers demand.
+        # rclpy requires a separate call for each severity.
         if report.level > self._last and report.level == Level.WARN:
             logger.warning(report.message)
         elif report.level > self._last:
             logger.error(report.message)
         elif report.level == Level.OK and self._last != Level.OK:
-            logger.info(f'well again: {report.message}')
+            logger.info(f'back to normal: {report.message}')
         self._last = report.level
 
     def close(self) -> None:

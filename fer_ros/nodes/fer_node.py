@@ -1,6 +1,6 @@
-"""The node `fer`: subscribes to an image topic and publishes the emotion and valence of the faces in it.
+"""The node `fer`: subscribes to an image topic and publishes the emotion and valence of its faces.
 
-A lifecycle node. configure loads the models, activate subscribes, deactivate stops, cleanup lets go of the models.
+It is a lifecycle node: configure loads the models, activate subscribes, deactivate stops, cleanup releases the models.
 """
 
 import dataclasses
@@ -33,13 +33,13 @@ from fer_ros.perception.settings import PipelineSettings
 from fer_ros.results.faces import FacesFrame
 
 INPUTS: dict[str, type[FrameInput]] = {'image': ImageInput, 'humans': HumansInput}
-"""By the values of the parameter input."""
+"""Inputs by the value of the parameter input."""
 LOG_PERIOD = 5.0
-"""Seconds between two log lines about the same thing."""
+"""Minimum seconds between two log messages about the same problem."""
 
 
 def _transition(method):
-    """Log what goes wrong in a transition; rclpy itself drops the exception."""
+    """Log exceptions in a transition; rclpy itself discards them."""
     @functools.wraps(method)
     def logged(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
@@ -52,10 +52,10 @@ def _transition(method):
 
 
 class FerNode(LifecycleNode):
-    """See the module. `failure` holds the reason why the last transition went wrong.
+    """The lifecycle node. `failure` holds the reason why the last transition failed.
 
-    Images arrive in the executor's thread and are worked on in another, so that services and parameters answer at
-    any time, and so that frames for which there is no time can be counted.
+    Images arrive in the thread of the executor and are processed in another, so that services and parameters respond at
+    any time, and dropped frames can be counted.
     """
 
     def __init__(self, **kwargs):
@@ -63,7 +63,7 @@ class FerNode(LifecycleNode):
         refuse_untimely_transitions(self)
         self.failure = ''
         self.starting = False
-        """While a failure ends the program, which says why."""
+        """Set during start-up, when a failure ends the program, which logs the reason."""
         self.monitor = Monitor()
         self._pipeline = None
         self._new_settings = None
@@ -102,7 +102,7 @@ class FerNode(LifecycleNode):
         self._baseline_services.activate(self._pipeline.classifier.baselines)
         self._worker = LatestWorker(self._process)
         self._input.open(self._on_frame)
-        self.get_logger().info(f'listening to {self._topic}')
+        self.get_logger().info(f'subscribed to {self._topic}')
         return super().on_activate(state)
 
     @_transition
@@ -123,12 +123,12 @@ class FerNode(LifecycleNode):
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured, from where the node can be configured again."""
+        """Return to unconfigured, from where the node can be configured again."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
-        """End the worker and let go of the models; for the end of the program."""
+        """Stop the worker and release the models at the end of the program."""
         self._release()
 
     def _stop(self) -> None:
@@ -159,7 +159,7 @@ class FerNode(LifecycleNode):
     def _parameters_changed(self) -> None:
         self._limit.rate = self.parameters.max_rate
         if self._pipeline is not None:
-            self._new_settings = self._settings()  # the worker applies them between two frames
+            self._new_settings = self._settings()  # applied by the worker between two frames
 
     # Frames
 
@@ -170,17 +170,17 @@ class FerNode(LifecycleNode):
         elif self._worker.submit((message, self.get_clock().now().nanoseconds)):
             self.monitor.dropped()
             self.get_logger().info(
-                f'no time for {self.monitor.total("dropped")} of {self.monitor.total("received")} frames: only the '
-                'newest is taken', throttle_duration_sec=LOG_PERIOD)
+                f'{self.monitor.total("dropped")} of {self.monitor.total("received")} frames dropped: only the newest '
+                'is processed', throttle_duration_sec=LOG_PERIOD)
 
     def _process(self, item: tuple[Any, int]) -> None:
-        """In the worker's thread: one message and the time of its arrival in nanoseconds."""
+        """Process a message and its time of receipt in nanoseconds, in the thread of the worker."""
         try:
             self._process_message(*item)
         except ConversionError as error:
             self._log_bad(error)
         except (RCLError, InvalidHandle) as error:
-            if self.context.ok():  # else the program is ending, and there is no one to publish to
+            if self.context.ok():  # otherwise the program is shutting down
                 self._log_failure(error)
         except Exception as error:
             self._log_failure(error)
@@ -190,7 +190,7 @@ class FerNode(LifecycleNode):
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if stamp_ns == 0 and not self._told_of_zero_stamp:
             self._told_of_zero_stamp = True
-            self.get_logger().warning(f'images on {self._topic} have no stamp: their time of arrival is used instead')
+            self.get_logger().warning(f'images on {self._topic} have no stamp: their time of receipt is used instead')
         seconds = (stamp_ns or received_ns) * 1e-9
         if self._new_settings is not None:
             settings, self._new_settings = self._new_settings, None
@@ -234,15 +234,15 @@ class FerNode(LifecycleNode):
 
     def _log_failure(self, error: Exception) -> None:
         self.monitor.bad(repr(error))
-        self.get_logger().error(f'frame on {self._topic} ignored, this is a defect: {error!r}',
+        self.get_logger().error(f'frame on {self._topic} ignored because of an internal error: {error!r}',
                                 throttle_duration_sec=LOG_PERIOD)
 
 
 def create() -> FerNode:
-    """The node as the program runs it: active unless `autostart` is false.
+    """Create the node as the program runs it: active unless `autostart` is false.
 
     Raises:
-        Stop: a parameter or model cannot be used; the text says why.
+        Stop: a parameter or model cannot be used; the message says why.
     """
     node = FerNode()
     if node.parameters.autostart:

@@ -1,4 +1,4 @@
-"""What `image_input` and `humans_input` have in common: where the faces of the node `fer` come from."""
+"""The common interface of `image_input` and `humans_input`, the inputs of the node `fer`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,46 +14,48 @@ from fer_ros.results.frame_result import FrameResult
 
 @dataclass(frozen=True)
 class ClassifiedFrame:
-    """One message that went through the pipeline."""
+    """One message after the pipeline."""
 
     result: FrameResult
     width: int = 1
     height: int = 1
-    """Of the image, in pixels; 1 × 1 where boxes are in parts of the image."""
+    """Size of the image in pixels; 1 × 1 if boxes are relative to the image."""
     image: np.ndarray | None = None
-    """uint8 (height, width, 3) BGR; None where only pictures of faces came in."""
+    """uint8 (height, width, 3) BGR; None if only face images were received."""
     bad_pictures: tuple[ConversionError, ...] = ()
-    """Why pictures of faces were left out."""
+    """Reasons why face images were skipped."""
 
 
 class FrameInput(Protocol):
     """Created at the configure transition from the node and its parameters; open while the node is active.
 
     Raises:
-        PipelineError: what it needs is not installed; the text names the remedy.
+        PipelineError: a dependency is not installed; the message names the remedy.
     """
 
     subscription: Subscription | None
-    """The one whose topic says whether images come; None while it is closed."""
+    """The subscription whose topic is monitored; None while the input is closed."""
     gives_images: bool
-    """Whether `ClassifiedFrame.image` is there."""
+    """Whether `ClassifiedFrame.image` is set."""
 
     def create_pipeline(self, settings: PipelineSettings) -> Any:
-        """The pipeline that its messages go through. Raises PipelineError."""
+        """Create the pipeline for its messages. Raises PipelineError."""
 
     def open(self, handle: Callable[[Any], None]) -> None:
-        """Subscribe; `handle` is called in the executor's thread with each message, which has a header."""
+        """Subscribe; `handle` is called with each message, which has a header, in the thread of the executor."""
 
     def classify(self, pipeline: Any, message: Any, stamp: float) -> ClassifiedFrame:
-        """Decode a message and take it through the pipeline, in the worker's thread.
+        """Decode a message and process it in the pipeline, in the thread of the worker.
 
         Args:
-            stamp: of the message, seconds.
+            pipeline: from `create_pipeline`.
+            message: as passed to `handle`.
+            stamp: stamp of the message, seconds.
 
         Raises:
-            ConversionError: it holds no picture that can be used.
+            ConversionError: it contains no usable image.
             PipelineError: the detector or the device fails on it.
         """
 
     def close(self) -> None:
-        """Destroy all subscriptions; it can be opened again."""
+        """Destroy all subscriptions; the input can be opened again."""

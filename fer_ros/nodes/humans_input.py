@@ -1,4 +1,4 @@
-"""ROS4HRI (REP-155) input: the faces that another node finds and follows, below ``/humans/faces``."""
+"""ROS4HRI (REP-155) input: faces detected and tracked by another node, below ``/humans/faces``."""
 
 import functools
 import time
@@ -25,14 +25,14 @@ from fer_ros.perception.settings import PipelineSettings
 Picture = TypeVar('Picture')
 
 WAIT = 0.03
-"""Seconds for which the pictures of the other faces of an image are waited for."""
+"""Seconds to wait for the other face images of an image."""
 
 
 class CropBatcher(Generic[Picture]):
-    """Puts the pictures together that are from the same image, each of which is handed out once.
+    """Groups face images by the image they are from; each is returned once.
 
     Args:
-        wait: seconds to wait for faces that are followed but may not be in the image.
+        wait: seconds to wait for tracked faces that may not be in the image.
     """
 
     def __init__(self, wait: float = WAIT):
@@ -44,16 +44,16 @@ class CropBatcher(Generic[Picture]):
         self._last_stamps: dict[str, int] = {}
 
     def follow(self, face_ids: Collection[str]) -> None:
-        """These are the faces from now on; pictures of others are dropped."""
+        """Set the tracked faces; images of others are dropped."""
         self._followed = frozenset(face_ids)
         self._pending = {i: picture for i, picture in self._pending.items() if i in self._followed}
         self._last_stamps = {i: stamp for i, stamp in self._last_stamps.items() if i in self._followed}
 
     def add(self, face_id: str, stamp: int, picture: Picture, now: float) -> dict[str, Picture]:
-        """A picture came in at `now` (seconds), of the image with `stamp` (nanoseconds; 0: not known).
+        """Add a face image received at `now` (seconds), of the image with `stamp` (nanoseconds; 0: unknown).
 
         Returns:
-            The pictures of an earlier image that this one puts an end to; usually none.
+            The face images of an earlier image that is completed by this one; usually none.
         """
         if face_id not in self._followed or (stamp and stamp == self._last_stamps.get(face_id)):
             return {}
@@ -67,7 +67,7 @@ class CropBatcher(Generic[Picture]):
         return ended
 
     def take(self, now: float) -> dict[str, Picture]:
-        """The pictures of one image when all faces have come or been waited for long enough; else none."""
+        """Return the face images of an image if all have arrived or the waiting time is over, otherwise none."""
         if self._pending.keys() >= self._followed or now - self._since >= self._wait:
             return self._take()
         return {}
@@ -83,20 +83,20 @@ class CropBatcher(Generic[Picture]):
 
 @dataclass(frozen=True)
 class Crops:
-    """The faces of one image."""
+    """The face images of one image."""
 
     header: Header
-    """Of the image."""
+    """Header of the image."""
     pictures: Mapping[str, Image]
-    """By face id; empty when no face is followed."""
+    """Face images by face id; empty if no face is tracked."""
     boxes: Mapping[str, tuple[float, float, float, float]]
-    """(x, y, width, height) in parts of the image, where they are known."""
+    """(x, y, width, height) relative to the image, as far as known."""
     followed: frozenset[str]
-    """Ids of all faces that are followed."""
+    """Ids of all tracked faces."""
 
 
 def classify_crops(pipeline, crops: Crops, stamp: float) -> ClassifiedFrame:
-    """Take the pictures of faces through a `CropPipeline`; one that cannot be decoded does not keep the others.
+    """Process face images in a `CropPipeline`; one that cannot be decoded does not affect the others.
 
     Args:
         stamp: seconds.
@@ -111,11 +111,12 @@ def classify_crops(pipeline, crops: Crops, stamp: float) -> ClassifiedFrame:
 
 
 class HumansInput:
-    """A `FrameInput` of faces that are cut out: ``tracked``, and the pictures and regions of each face in it.
+    """A `FrameInput` of face images: ``tracked``, and the images and regions of each face in it.
 
-    A face's subscriptions are made when its id first appears and destroyed some time after it has gone.
+    The subscriptions of a face are created when its id first appears and destroyed some time after it has disappeared.
 
     Args:
+        node: the node.
         parameters: humans_namespace, humans_picture and humans_grace are used.
 
     Raises:
@@ -134,12 +135,12 @@ class HumansInput:
         self.subscription: Subscription | None = None
 
     def create_pipeline(self, settings: PipelineSettings):
-        """A `CropPipeline`."""
-        from fer_ros.perception.crop_pipeline import CropPipeline  # as in image_input
+        """Create a `CropPipeline`."""
+        from fer_ros.perception.crop_pipeline import CropPipeline  # imported late, as in image_input
         return CropPipeline(settings)
 
     def open(self, handle: Callable[[Crops], None]) -> None:
-        """Subscribe to ``tracked``; each image is a message, also one without faces."""
+        """Subscribe to ``tracked``; each image yields one message, even without faces."""
         node, values = self._node, self._parameters
         self._handle = handle
         prefix = f'{values.humans_namespace.rstrip("/")}/faces'
@@ -149,10 +150,10 @@ class HumansInput:
         self.subscription = node.create_subscription(IdsList, f'{prefix}/tracked', self._on_tracked,
                                                      qos.latest_image(), qos_overriding_options=qos.overridable())
         self._timer = node.create_timer(WAIT, self._flush, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._timer.cancel()  # runs only while pictures wait
+        self._timer.cancel()  # runs only while face images are waiting
 
     def classify(self, pipeline, message: Crops, stamp: float) -> ClassifiedFrame:
-        """The faces in the pictures; pictures that cannot be decoded are left out. Raises PipelineError."""
+        """Classify the face images; those that cannot be decoded are skipped. Raises PipelineError."""
         return classify_crops(pipeline, message, stamp)
 
     def close(self) -> None:

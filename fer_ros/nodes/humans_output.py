@@ -1,4 +1,4 @@
-"""ROS4HRI (REP-155) output: the faces as other robot software expects them, below ``/humans/faces``."""
+"""ROS4HRI (REP-155) output: the faces for other robot software, below ``/humans/faces``."""
 
 import math
 import threading
@@ -29,7 +29,7 @@ except ImportError:
 
 INSTALL = 'hri_msgs cannot be imported: install it (sudo apt install ros-$ROS_DISTRO-hri-msgs) and source the workspace'
 CROP_SIZE = 128
-"""Pixels, of ``cropped``."""
+"""Side of ``cropped`` in pixels."""
 
 
 def available() -> bool:
@@ -38,18 +38,18 @@ def available() -> bool:
 
 
 class HumansOutput(Output):
-    """``tracked``, and of each face ``roi``, ``expression``, and ``cropped`` while someone subscribes to it.
+    """``tracked``, and for each face ``roi``, ``expression``, and ``cropped`` while it has subscribers.
 
     Args:
         namespace: topics are below <namespace>/faces.
-        grace: seconds for which a face's publishers outlive its track.
-        silence: seconds without a frame after which no face is said to be there.
+        grace: seconds for which the publishers of a face are kept after its track ended.
+        silence: seconds without a frame after which an empty ``tracked`` is published.
     """
 
     def __init__(self, node: LifecycleNode, namespace: str, grace: float, silence: float):
         self._node = node
         self._silence = silence
-        self._lock = threading.Lock()  # frames come from the worker, `_expire` and `stop` from the executor
+        self._lock = threading.Lock()  # frames come from the worker, calls of `_expire` and `stop` from the executor
         prefix = f'{namespace.rstrip("/")}/faces'
         self._faces = PerFace(lambda face_id: _FacePublishers(node, f'{prefix}/{face_id}'), grace)
         self._tracked_ids: tuple[str, ...] = ()
@@ -62,16 +62,16 @@ class HumansOutput(Output):
         with self._lock:
             self._last_result = time.monotonic()
             self._faces.keep(frame.result.living_ids)
-            # Ids first: a consumer subscribes to a face's topics when it reads its id.
+            # Ids first: a consumer subscribes to the topics of a face when it receives its id.
             self._publish_tracked(frame.header, frame.result.living_ids)
             for face in frame.result.faces:
                 self._faces[face.face_id].publish(face, frame)
 
     def stop(self) -> None:
-        """Say that there is no face, and let go of all faces' publishers: the node stops looking."""
+        """Publish an empty ``tracked`` and destroy the publishers of all faces."""
         with self._lock:
             self._publish_tracked(self._header_now(), ())
-            self._tracked.wait_for_all_acked(Duration(seconds=1))  # the program may end next
+            self._tracked.wait_for_all_acked(Duration(seconds=1))  # the program may exit next
             self._faces.clear()
             self._last_result = None
 
@@ -83,7 +83,7 @@ class HumansOutput(Output):
             self._node.destroy_publisher(self._tracked)
 
     def _expire(self) -> None:
-        # Without frames no track ends, but there is nothing to say that its face is still there.
+        # Without frames no track ends, although nothing shows that its face is still present.
         with self._lock:
             if self._last_result is not None and time.monotonic() - self._last_result > self._silence:
                 if self._tracked_ids:
@@ -99,11 +99,11 @@ class HumansOutput(Output):
 
 
 class ExpressionOutput(Output):
-    """Only ``expression`` of each face, where ids and pictures are another node's.
+    """Only ``expression`` of each face; ids and images are published by another node.
 
     Args:
         namespace: topics are below <namespace>/faces.
-        grace: seconds for which a face's publisher outlives its track.
+        grace: seconds for which the publisher of a face is kept after its track ended.
     """
 
     def __init__(self, node: LifecycleNode, namespace: str, grace: float):
@@ -152,13 +152,13 @@ class _FacePublishers:
 
 
 def _create(node: LifecycleNode, message_type: type, topic: str, profile: QoSProfile) -> Publisher:
-    # With the default event callbacks the executor would wait on each of these publishers.
+    # With the default event callbacks, the executor would wait for each of these publishers.
     return node.create_publisher(message_type, topic, profile,
                                  event_callbacks=PublisherEventCallbacks(use_default_callbacks=False))
 
 
 def expression(face: FaceEmotion, header: Header):
-    """hri_msgs/Expression of `face`; arousal is not estimated, and NaN says so: 0 would read as calm."""
+    """hri_msgs/Expression of `face`; arousal is not estimated and therefore NaN: 0 would mean calm."""
     return Expression(header=header, expression=face.emotion, valence=face.valence, arousal=math.nan,
                       confidence=face.confidence)
 
@@ -167,7 +167,7 @@ def region(face: FaceEmotion, width: int, height: int, header: Header, score: fl
     """hri_msgs/NormalizedRegionOfInterest2D of `face` in an image of `width` × `height` pixels.
 
     Args:
-        score: of the detection, 0 to 1.
+        score: detection score, 0 to 1.
     """
     x, y, w, h = face.box
 
@@ -179,14 +179,14 @@ def region(face: FaceEmotion, width: int, height: int, header: Header, score: fl
 
 
 def letterboxed(image: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """The part of `image` in `box`, scaled to fit into a black square and centred in it.
+    """The part of `image` in `box`, scaled to fit and centred on a black square.
 
     Args:
         image: uint8 (H, W, 3) BGR.
-        box: (x, y, width, height) in pixels; what lies outside the image is left out.
+        box: (x, y, width, height) in pixels; parts outside of the image are ignored.
 
     Returns:
-        uint8 (128, 128, 3) BGR; all black where the box lies outside the image.
+        uint8 (128, 128, 3) BGR; black if the box is outside of the image.
     """
     height, width = image.shape[:2]
     x0, x1 = (int(np.clip(round(v), 0, width)) for v in (box[0], box[0] + box[2]))

@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage to BGR arrays (see `fer_ros.media.image_decoding`), and back."""
+"""Converts sensor_msgs/Image and CompressedImage to BGR arrays (`fer_ros.media.image_decoding`), and back."""
 
 import array
 
@@ -12,7 +12,7 @@ __all__ = ['ENCODINGS', 'MAX_PIXELS', 'ConversionError', 'compressed_to_bgr', 't
 
 
 def to_message(image: np.ndarray, header: Header) -> Image:
-    """A bgr8 message with a copy of `image`, uint8 (height, width, 3) BGR."""
+    """Create a bgr8 message with a copy of `image`, uint8 (height, width, 3) BGR."""
     message = Image(header=header, height=image.shape[0], width=image.shape[1], encoding='bgr8', is_bigendian=0,
                     step=image.shape[1] * 3)
     data = array.array('B')  # any other type would be checked byte by byte: 46 ms for 640×480

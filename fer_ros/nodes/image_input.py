@@ -1,4 +1,4 @@
-"""Image input: the topic ``image``, raw or compressed, in whose images the node itself finds the faces."""
+"""Image input: the topic ``image``, raw or compressed, in which the node detects the faces itself."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,9 +14,10 @@ from fer_ros.perception.settings import PipelineSettings
 
 
 class ImageInput:
-    """A `FrameInput` of whole images.
+    """A `FrameInput` of camera images.
 
     Args:
+        node: the node.
         parameters: image_transport is used.
     """
 
@@ -28,20 +29,20 @@ class ImageInput:
         self.subscription: Subscription | None = None
 
     def create_pipeline(self, settings: PipelineSettings):
-        """A `FacePipeline`."""
-        # torch and MediaPipe take seconds and memory; a node that only waits to be configured needs neither.
+        """Create a `FacePipeline`."""
+        # torch and MediaPipe take seconds and memory to load; a node that is not configured needs neither.
         from fer_ros.perception.pipeline import FacePipeline
         return FacePipeline(settings)
 
     def open(self, handle: Callable[[Image | CompressedImage], None]) -> None:
-        """Subscribe to ``image``, or ``image/compressed``."""
+        """Subscribe to ``image`` or ``image/compressed``."""
         topic = self._node.resolve_topic_name('image') + ('/compressed' if self._compressed else '')
         self.subscription = self._node.create_subscription(
             CompressedImage if self._compressed else Image, topic, handle, qos.latest_image(),
             qos_overriding_options=qos.overridable())
 
     def classify(self, pipeline, message: Image | CompressedImage, stamp: float) -> ClassifiedFrame:
-        """The faces that the pipeline finds in the image. Raises ConversionError, PipelineError."""
+        """Find and classify the faces in the image. Raises ConversionError, PipelineError."""
         image = compressed_to_bgr(message) if self._compressed else to_bgr(message)
         height, width = image.shape[:2]
         return ClassifiedFrame(pipeline.process(image, stamp), width, height, image)

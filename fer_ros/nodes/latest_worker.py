@@ -1,4 +1,4 @@
-"""A thread that always works on the newest item, so that latency cannot build up."""
+"""A thread that always processes the newest item, so that latency does not build up."""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +10,7 @@ Item = TypeVar('Item')
 class LatestWorker(Generic[Item]):
     """Calls `handle` in its own thread with the newest item submitted; older ones that still wait are replaced.
 
-    `handle` must deal with its own exceptions.
+    `handle` must handle its own exceptions.
     """
 
     def __init__(self, handle: Callable[[Item], None]):
@@ -22,7 +22,7 @@ class LatestWorker(Generic[Item]):
         self._thread.start()
 
     def submit(self, item: Item) -> bool:
-        """Hand over `item`; whether an older one was thrown away for it."""
+        """Submit `item`; returns whether it replaced an older one."""
         with self._condition:
             replaced = bool(self._slot)
             self._slot[:] = [item]
@@ -30,7 +30,7 @@ class LatestWorker(Generic[Item]):
         return replaced
 
     def stop(self) -> None:
-        """Wait for the item being handled, forget the one that waits, and end the thread."""
+        """Wait for the item being processed, discard the waiting one, and end the thread."""
         with self._condition:
             self._stopped = True
             self._slot.clear()
@@ -48,9 +48,9 @@ class LatestWorker(Generic[Item]):
 
 
 class RateLimit:
-    """Which frames to take so that there are at most `rate` per second on average; 0: all.
+    """Selects frames so that there are at most `rate` per second on average; 0: all.
 
-    It decides when a frame arrives, so a frame that is taken is fresh.
+    It decides when a frame arrives, so selected frames are fresh.
     """
 
     def __init__(self, rate: float = 0.0):
@@ -58,13 +58,13 @@ class RateLimit:
         self._due = float('-inf')
 
     def take(self, now: float) -> bool:
-        """Whether to take the frame that arrives at `now` (seconds, monotonic)."""
+        """Whether to process the frame that arrives at `now` (seconds, monotonic)."""
         if self.rate <= 0:
             return True
         if now < self._due:
             return False
         period = 1 / self.rate
-        # The next one is due a period after this one was, so that the average is met when frames come unevenly,
-        # but frames missed in a pause are not made up for.
+        # The next one is due a period after this one was, so that the average holds for irregular frames, but frames
+        # missed in a pause are not compensated.
         self._due = (self._due if now < self._due + period else now) + period
         return True

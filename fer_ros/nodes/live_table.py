@@ -1,6 +1,6 @@
-"""The node `live_table`: a live table of the faces in the terminal, and a recording of the annotated images if wanted.
+"""The node `live_table`: a live table of the faces in the terminal, and optionally a recording of the annotated images.
 
-It reads the node `fer`'s ``~/faces`` and, for the recording, ``~/annotated``.
+It subscribes to ``~/faces`` of the node `fer` and, for the recording, to ``~/annotated``.
 """
 
 import sys
@@ -22,11 +22,11 @@ from fer_ros.parameters import LIVE_TABLE
 from fer_ros.results.faces import FaceEmotion, FacesFrame, decode
 
 PERIOD = 2.0
-"""Seconds over which rate and latency are taken."""
+"""Seconds over which rate and latency are averaged."""
 BAR = 10
-"""Characters from 0 to 1 of a valence bar."""
+"""Length of a valence bar from 0 to 1, in characters."""
 LOG_PERIOD = 5.0
-"""Seconds between two log lines about the same thing."""
+"""Minimum seconds between two log messages about the same problem."""
 
 
 class Table:
@@ -37,16 +37,18 @@ class Table:
         self._arrivals: deque[tuple[float, float | None]] = deque()
 
     def add(self, frame: FacesFrame, now: float, latency: float | None) -> None:
-        """
+        """Add a frame.
+
         Args:
+            frame: the faces of a frame.
             now: seconds, monotonic.
-            latency: seconds from stamp to receipt; None for a frame without stamp.
+            latency: seconds from stamp to receipt; None for a frame without a stamp.
         """
         self._frame = frame
         self._arrivals.append((now, latency))
 
     def lines(self, now: float) -> list[str]:
-        """The table as it is `now`."""
+        """The lines of the table at the time `now`."""
         while self._arrivals and self._arrivals[0][0] < now - PERIOD:
             self._arrivals.popleft()
         if self._frame is None:
@@ -58,7 +60,7 @@ class Table:
         latencies = sorted(latency for _, latency in self._arrivals if latency is not None)
         text = f'  {rate:.1f} frames/s'
         if latencies:
-            text += f', latency {1000 * latencies[len(latencies) // 2]:.0f} ms (most {1000 * latencies[-1]:.0f} ms)'
+            text += f', latency {1000 * latencies[len(latencies) // 2]:.0f} ms (max {1000 * latencies[-1]:.0f} ms)'
         return [*lines, text]
 
 
@@ -70,10 +72,10 @@ def _row(face: FaceEmotion, primary: bool) -> str:
 
 
 class LiveTableNode(Node):
-    """See the module.
+    """Receives faces and prints the table.
 
     Raises:
-        Stop: a parameter does not fit; later, from a timer: `seconds` are over.
+        Stop: a parameter is not valid; later, from a timer: `seconds` have elapsed.
     """
 
     def __init__(self, **kwargs):
@@ -91,14 +93,14 @@ class LiveTableNode(Node):
             self.create_subscription(Image, 'fer/annotated', self._on_annotated, QoSProfile(
                 history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE),
                 qos_overriding_options=qos.overridable())
-        # Where lines cannot be overwritten, fewer of them.
+        # Print less often if lines cannot be overwritten.
         self.create_timer(1 / self._settings.rate if self._in_place else max(2.0, 1 / self._settings.rate), self._draw)
 
     def _on_faces(self, message: String) -> None:
         try:
             frame = decode(message.data)
         except ValueError as error:
-            self.get_logger().warning(f'message left out: {error}', throttle_duration_sec=LOG_PERIOD)
+            self.get_logger().warning(f'message skipped: {error}', throttle_duration_sec=LOG_PERIOD)
             return
         now = time.monotonic()
         if self._first is None:
@@ -111,7 +113,7 @@ class LiveTableNode(Node):
         try:
             self._recorder.add(to_bgr(message), stamp.sec + stamp.nanosec * 1e-9)
         except ConversionError as error:
-            self.get_logger().warning(f'frame left out of the recording: {error}', throttle_duration_sec=LOG_PERIOD)
+            self.get_logger().warning(f'frame not recorded: {error}', throttle_duration_sec=LOG_PERIOD)
         except OSError as error:
             raise Stop(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Give memory back to the system when models are let go of."""
+"""Returns memory to the operating system after models are released."""
 
 import ctypes
 import gc
@@ -6,7 +6,7 @@ import sys
 
 
 def give_memory_back() -> None:
-    """Collect what nothing refers to any more, and return free pages, which the C library would keep for later."""
+    """Collect garbage, and return free pages that the C library would otherwise keep."""
     gc.collect()
     torch = sys.modules.get('torch')
     if torch is not None and torch.cuda.is_initialized():

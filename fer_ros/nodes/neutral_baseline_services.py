@@ -9,13 +9,13 @@ from std_srvs.srv import Trigger
 from fer_ros.perception.neutral_baseline import DURATION, BaselineResult, NeutralBaselines
 
 PATIENCE = 3.0
-"""Seconds after which a calibration is given up when images do not come, or come late."""
+"""Seconds after which a calibration is aborted if images do not arrive, or arrive late."""
 
 
 class NeutralBaselineServices:
-    """Answers ``~/calibrate_neutral`` when the two seconds are over, with what came of it.
+    """Responds to ``~/calibrate_neutral`` with the outcome when the two seconds are over.
 
-    The baseline is collected in the worker's thread, which calls `frame`; requests come in the executor's.
+    The baseline is collected in the thread of the worker, which calls `frame`; requests arrive in that of the executor.
     """
 
     def __init__(self, node: LifecycleNode):
@@ -23,22 +23,22 @@ class NeutralBaselineServices:
         self._baselines: NeutralBaselines | None = None
         self._request: Future | None = None
         self._started = False
-        # A waiting answer would hold up everything else in the node's own callback group.
+        # A pending response would block everything else in the default callback group of the node.
         self._group = ReentrantCallbackGroup()
         node.create_service(Trigger, '~/calibrate_neutral', self._on_calibrate, callback_group=self._group)
         node.create_service(Trigger, '~/reset_calibration', self._on_reset)
 
     def activate(self, baselines: NeutralBaselines) -> None:
-        """From now on requests concern this."""
+        """Accept requests for these baselines."""
         self._baselines = baselines
 
     def deactivate(self) -> None:
-        """The node stops looking: a request that waits is answered."""
+        """End a pending request, since the node is deactivated."""
         self._end(False, 'the node was deactivated')
         self._baselines = None
 
     def frame(self, primary: str | None, stamp: float) -> None:
-        """A frame was processed.
+        """Advance the calibration after a frame was processed.
 
         Args:
             primary: id of its primary face.
@@ -49,7 +49,7 @@ class NeutralBaselineServices:
             return
         if not self._started:
             if primary is None:
-                self._end(False, 'no face is in sight to be calibrated')
+                self._end(False, 'no face to calibrate is in view')
             else:
                 baselines.start(primary, stamp)
                 self._started = True
@@ -60,12 +60,12 @@ class NeutralBaselineServices:
         if self._baselines is None:
             response.message = 'the node is not active'
         elif self._request is not None:
-            response.message = 'another calibration is under way: wait until it is done'
+            response.message = 'another calibration is in progress: wait until it is done'
         else:
             self._started = False
             self._request = future = Future(executor=self._node.executor)
             timer = self._node.create_timer(DURATION + PATIENCE, lambda: self._end(
-                False, f'images did not come for {DURATION:g} s: check the camera'), callback_group=self._group,
+                False, f'no images for {DURATION:g} s: check the camera'), callback_group=self._group,
                 clock=Clock(clock_type=ClockType.STEADY_TIME))
             response.success, response.message = await future
             self._node.destroy_timer(timer)
@@ -83,7 +83,7 @@ class NeutralBaselineServices:
         faces = ', '.join(self._baselines.calibrated)
         self._baselines.reset()
         self._end(False, 'the calibration was reset')
-        response.success, response.message = True, f'forgotten: {faces}' if faces else 'no face was calibrated'
+        response.success, response.message = True, f'discarded for: {faces}' if faces else 'no face was calibrated'
         self._node.get_logger().info(f'neutral calibration {response.message}')
         return response
 

@@ -1,4 +1,4 @@
-"""Tables of `fer_ros.parameters` as parameters of a node: declared with ranges, validated before, applied after."""
+"""Declares the tables of `fer_ros.parameters` as parameters of a node, validates changes and applies them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -16,14 +16,14 @@ Instance = TypeVar('Instance')
 
 
 class ParameterError(Stop):
-    """A node was started with a value that a parameter does not take; the text names both, and what it takes."""
+    """A node was started with an invalid value; the message names the parameter and the allowed values."""
 
 
 def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
     """Declare every parameter of `table`.
 
     Returns:
-        The values, as attributes.
+        The values as attributes.
 
     Raises:
         ParameterError: a start-up value of the wrong type, out of range or not among the choices.
@@ -32,11 +32,11 @@ def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
     for parameter in table:
         try:
             value = node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter)).value
-            if isinstance(value, bool) and 'true' in parameter.choices:  # YAML has no other way to write it unquoted
+            if isinstance(value, bool) and 'true' in parameter.choices:  # unquoted in YAML
                 value = str(value).lower()
         except InvalidParameterTypeException as error:
-            kind = {bool: 'true or false', int: 'a whole number', float: 'a number with a decimal point, such as 1.0',
-                    str: 'a text'}[type(parameter.default)]
+            kind = {bool: 'true or false', int: 'an integer', float: 'a number with a decimal point, such as 1.0',
+                    str: 'a string'}[type(parameter.default)]
             raise ParameterError(f'parameter {parameter.name} must be {kind}') from error
         except InvalidParameterValueException as error:
             raise ParameterError(f'{parameter.name} must be {limits(parameter)}: {error.args[0]}') from error
@@ -47,17 +47,20 @@ def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
 
 
 def filled(kind: type[Instance], values: SimpleNamespace) -> Instance:
-    """An instance of a dataclass whose fields are parameters, with their present values; other fields keep defaults."""
+    """An instance of a dataclass whose fields are parameters, with their present values; other fields have defaults."""
     return kind(**{field.name: getattr(values, field.name) for field in fields(kind) if hasattr(values, field.name)})
 
 
 def watch(node: Node, table: Sequence[Parameter], values: SimpleNamespace, changed: Callable[[], None],
           is_active: Callable[[], bool] = lambda: False) -> None:
-    """From now on refuse values that `table` does not allow, saying why, and keep `values` up to date.
+    """Reject values that `table` does not allow, with the reason, and keep `values` up to date.
 
     Args:
+        node: the node.
+        table: its parameters.
+        values: from `declare`.
         changed: called after `values` have changed.
-        is_active: while true, parameters that take effect at the configure transition are refused.
+        is_active: while it returns true, parameters that take effect at the configure transition are rejected.
     """
     known = by_name(table)
 

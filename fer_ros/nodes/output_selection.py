@@ -1,4 +1,4 @@
-"""Which outputs the node `fer` has."""
+"""Creates the outputs of the node `fer`."""
 
 from types import SimpleNamespace
 
@@ -8,19 +8,20 @@ from fer_ros.nodes import detections_output, humans_output
 from fer_ros.nodes.outputs import AnnotatedOutput, FacesOutput, Output, PrimaryOutput
 
 SILENCE = 2.0
-"""Seconds without a frame after which no face is said to be there, at the least."""
+"""Minimum seconds without a frame after which an empty ``tracked`` is published."""
 
 
 def create_outputs(node: LifecycleNode, parameters: SimpleNamespace, with_images: bool) -> list[Output]:
-    """What is to be published, by the parameters and what is installed.
+    """Create the outputs that are enabled by the parameters and whose messages are installed.
 
     Args:
-        parameters: kept; annotated may change at any time.
+        node: the node.
+        parameters: kept, since annotated may change at any time.
         with_images: whether frames have images, and boxes in pixels.
     """
     outputs: list[Output] = [PrimaryOutput(node), FacesOutput(node)]
     namespace, grace = parameters.humans_namespace, parameters.humans_grace
-    if not with_images:  # ids and pictures of faces are published by the node that found them
+    if not with_images:  # ids and face images are published by the node that detects them
         return [*outputs, humans_output.ExpressionOutput(node, namespace, grace)]
     outputs.append(AnnotatedOutput(node, lambda: parameters.annotated))
     if detections_output.available():

@@ -1,4 +1,4 @@
-"""What fer_node publishes, one class per kind of message."""
+"""The outputs of fer_node, one class per message type."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,27 +19,27 @@ from fer_ros.results.frame_result import FrameResult
 
 @dataclass(frozen=True)
 class ProcessedFrame:
-    """One frame and what was found in it."""
+    """One frame and its result."""
 
     header: Header
-    """Of the image message, unchanged."""
+    """Header of the image message, unchanged."""
     image: np.ndarray | None
-    """uint8 (height, width, 3) BGR; None where only pictures of faces came in."""
+    """uint8 (height, width, 3) BGR; None if only face images were received."""
     faces: FacesFrame
-    """What the companions are told."""
+    """The content of ``~/faces``."""
     result: FrameResult
-    """What the pipeline returned."""
+    """The result of the pipeline."""
 
 
 class Output(ABC):
-    """Its publishers live from the configure to the cleanup transition."""
+    """An output; its publishers exist from the configure to the cleanup transition."""
 
     @abstractmethod
     def publish(self, frame: ProcessedFrame) -> None:
-        """Publish what is new, in the worker's thread."""
+        """Publish a frame, in the thread of the worker."""
 
-    def stop(self) -> None:  # noqa: B027 (most have nothing to say then)
-        """The node is deactivated: no more frames come."""
+    def stop(self) -> None:  # noqa: B027 (most outputs need not react)
+        """React to the deactivation of the node, after the last frame."""
 
     @abstractmethod
     def close(self) -> None:
@@ -47,7 +47,7 @@ class Output(ABC):
 
 
 class PrimaryOutput(Output):
-    """``~/emotion`` and ``~/valence`` of the primary face; nothing while it is not in the picture."""
+    """``~/emotion`` and ``~/valence`` of the primary face; nothing while it is not seen."""
 
     def __init__(self, node: LifecycleNode):
         self._node = node
@@ -66,7 +66,7 @@ class PrimaryOutput(Output):
 
 
 class FacesOutput(Output):
-    """``~/faces``: everything about every face as JSON, while someone subscribes; also when there is no face."""
+    """``~/faces``: all faces as JSON, while there are subscribers, even without a face."""
 
     def __init__(self, node: LifecycleNode):
         self._node = node
@@ -81,10 +81,11 @@ class FacesOutput(Output):
 
 
 class AnnotatedOutput(Output):
-    """``~/annotated``: the picture with boxes, ids, emotions and valence, while someone subscribes.
+    """``~/annotated``: the image with boxes, ids, emotions and valence, while there are subscribers.
 
     Args:
-        enabled: whether it is wanted now.
+        node: the node.
+        enabled: returns whether the output is enabled.
     """
 
     def __init__(self, node: LifecycleNode, enabled: Callable[[], bool]):

@@ -1,4 +1,4 @@
-"""Publishers and subscriptions that exist for each face."""
+"""Publishers and subscriptions per face."""
 
 import time
 from collections.abc import Callable, Collection
@@ -13,13 +13,13 @@ Item = TypeVar('Item', bound=Closable)
 
 
 class PerFace(Generic[Item]):
-    """Makes an item when a face's track begins, and closes it `grace` seconds after it ended.
+    """Creates an item when the track of a face starts, and closes it `grace` seconds after the track ended.
 
-    Other nodes need time to find a publisher, and messages on the way are lost with it; so it is neither made nor
-    destroyed more often than the track is.
+    Other nodes need time to discover a publisher, and messages in transit are lost when it is destroyed; so it is
+    created and destroyed only with the track.
 
     Args:
-        make: face_id -> item.
+        make: creates the item of a face_id.
         grace: seconds; may be changed at any time.
         clock: seconds, monotonic.
     """
@@ -32,7 +32,7 @@ class PerFace(Generic[Item]):
         self._last_alive: dict[str, float] = {}
 
     def keep(self, living: Collection[str]) -> None:
-        """These faces live now."""
+        """Set the living faces."""
         now = self._clock()
         for face_id in sorted(living):
             if face_id not in self._items:

@@ -1,4 +1,4 @@
-"""Start, spin and end a node as a program: quiet on signals, one line and an exit code for a user's mistake."""
+"""Runs a node as a program: ends quietly on signals, and with one line and an exit code on a user's mistake."""
 
 import signal
 import time
@@ -15,19 +15,19 @@ from fer_ros.nodes.shared_memory import remove_orphans
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WAKE_UP = 0.2
-"""Seconds after which a signal is seen at the latest: waiting for messages does not return to Python."""
+"""Maximum seconds until a signal is handled, since waiting for messages does not return to Python."""
 NAME_PERIOD = 1.0
-"""Seconds between two looks at the names of all nodes."""
+"""Seconds between two checks of the names of all nodes."""
 
 
 class Stop(Exception):
-    """Raised in a node to end its program: without text in success, with text (one line) as an error."""
+    """Raised in a node to end its program: successfully without a message, as an error with one (a single line)."""
 
 
 def run(name: str, create: Callable[[], Node], args: list[str] | None = None) -> int:
-    """Spin the node that `create` makes until it raises `Stop` or a signal comes.
+    """Spin the node created by `create` until it raises `Stop` or a signal arrives.
 
-    A node's `close()`, where it has one, is called before it is destroyed, also after an error.
+    If the node has a method `close()`, it is called before the node is destroyed, even after an error.
 
     Returns:
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
@@ -35,7 +35,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     node = None
     remove_orphans()
     try:
-        # rclpy's own handlers end all communication before the node could say that it ends.
+        # The handlers of rclpy shut down all communication before the node could announce its end.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         for number in SIGNALS:
             signal.signal(number, signal.default_int_handler)
@@ -51,10 +51,10 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     except Stop as stop:
         return fail(name, stop) if str(stop) else 0
     except RCLError as error:
-        # A shutdown from elsewhere invalidates the context under whatever is being done.
+        # A shutdown from elsewhere invalidates the context at any point.
         return 0 if node is not None and not rclpy.ok() else fail(name, error)
     finally:
-        for number in SIGNALS:  # ros2 launch and the terminal both send one
+        for number in SIGNALS:  # ros2 launch and the terminal both send a signal
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             getattr(node, 'close', lambda: None)()
@@ -64,17 +64,17 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
 
 
 def namesakes(node: Node) -> str:
-    """What to do about other nodes with the name of `node`; empty when there are none."""
+    """The remedy if other nodes have the same name as `node`; empty if there are none."""
     name = node.get_fully_qualified_name()
     count = sum(f'{namespace.rstrip("/")}/{base}' == name for base, namespace in node.get_node_names_and_namespaces())
     if count < 2:
         return ''
-    return (f'{count} nodes are named {name}, and what they publish mixes: rename one with --ros-args -r __node:=name, '
-            'or give it a namespace with -r __ns:=/name (one that was killed counts for 20 s more)')
+    return (f'{count} nodes are named {name}, so their messages are mixed: rename one with --ros-args -r __node:=name, '
+            'or give it a namespace with -r __ns:=/name (a killed node counts for another 20 s)')
 
 
 class _NameWatch:
-    """Logs once when another node of the same name comes."""
+    """Logs once when another node of the same name appears."""
 
     def __init__(self, node: Node):
         self._node = node
@@ -82,7 +82,7 @@ class _NameWatch:
         self._told = False
 
     def look(self) -> None:
-        """To be called often."""
+        """Check the names; to be called often."""
         if (now := time.monotonic()) < self._due:
             return
         self._due = now + NAME_PERIOD
@@ -93,6 +93,6 @@ class _NameWatch:
 
 
 def fail(name: str, error: Exception) -> int:
-    """Log the first line of `error` as the reason why the program `name` ends; returns its exit code."""
+    """Log the first line of `error` as the reason why the program `name` exits; returns the exit code."""
     get_logger(name).fatal(str(error).splitlines()[0])
     return 1

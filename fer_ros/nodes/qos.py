@@ -1,4 +1,4 @@
-"""Quality of service, once for all nodes."""
+"""Quality of service of all nodes."""
 
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -7,21 +7,21 @@ DEPTH = 10
 
 
 def latest_image() -> QoSProfile:
-    """Best effort matches every publisher; more than the last image would build up latency."""
+    """For image subscriptions: best effort matches every publisher, and a longer queue would add latency."""
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def image(reliable: bool) -> QoSProfile:
-    """For publishing images."""
+    """For image publishers."""
     reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability)
 
 
 def result() -> QoSProfile:
-    """For small results, none of which should get lost."""
+    """For small results, none of which should be lost."""
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def overridable() -> QoSOverridingOptions:
-    """History, depth and reliability may be set by parameters ``qos_overrides.<topic>.<publisher|subscription>.…``."""
+    """Allow parameters ``qos_overrides.<topic>.<publisher|subscription>.…`` for history, depth and reliability."""
     return QoSOverridingOptions.with_default_policies()

@@ -1,7 +1,7 @@
-"""Shared memory that killed processes have left behind.
+"""Removes shared memory left behind by killed processes.
 
-Fast DDS gives each process segments in /dev/shm, 34 MB with config/fastdds.xml, which hold memory until the process
-removes them at its end. After SIGKILL they stay; a process that was reading from one removes it, else no one does.
+Fast DDS creates segments in /dev/shm for each process, 34 MB with config/fastdds.xml, which the process removes at its
+end. After SIGKILL they remain; a process that was using a segment removes it, otherwise nobody does.
 """
 
 import fcntl
@@ -13,15 +13,15 @@ from pathlib import Path
 
 FOLDER = Path('/dev/shm')
 MIN_AGE = 10.0
-"""Seconds. A younger one may belong to a process that has just made the file and is about to lock it."""
-# Of Fast DDS 2 and 3. The owner holds a lock on the file of the same name with _el for as long as it lives.
+"""Minimum age in seconds: a younger file may belong to a process that has not locked it yet."""
+# Fast DDS 2 and 3: the owner holds a lock on the file of the same name with the suffix _el while it lives.
 _LOCK = re.compile(r'(?:fastrtps|fastdds)_[0-9a-f]{16}_el')
 
 
 def remove_orphans(folder: Path = FOLDER) -> int:
-    """Remove this user's Fast DDS segments whose owners do not live any more; returns how many there were.
+    """Remove the Fast DDS segments of this user whose owners have ended; returns their number.
 
-    Those who still read from one keep it until they let go of it.
+    Processes that still use a segment keep it mapped.
     """
     if not folder.is_dir():
         return 0
@@ -30,7 +30,7 @@ def remove_orphans(folder: Path = FOLDER) -> int:
 
 
 def _remove(lock: Path) -> bool:
-    with suppress(OSError):  # another process may be removing the same
+    with suppress(OSError):  # another process may be removing the same file
         status = lock.stat()
         if status.st_uid != os.geteuid() or time.time() - status.st_mtime < MIN_AGE:
             return False

@@ -1,7 +1,7 @@
-"""The node `valence_plot`: draws the valence of the last seconds from the node `fer`'s ``~/faces``.
+"""The node `valence_plot`: draws the valence of the last seconds from ``~/faces`` of the node `fer`.
 
-It publishes the picture on ``~/plot`` while someone subscribes, shows it in a window where there is a display, and
-writes it with its data on ``~/save`` and at its end.
+It publishes the plot on ``~/plot`` while there are subscribers, shows it in a window if there is a display, and writes
+it with its data on ``~/save`` and at exit.
 """
 
 import os
@@ -34,21 +34,21 @@ from fer_ros.results.faces_csv import FacesCsv
 from fer_ros.results.history import FacesHistory
 
 QUEUE = 300
-"""Messages that wait while a file is being written: 10 s at 30 frames/s, under 1 MB."""
+"""Queue length for the time while a file is being written: 10 s at 30 frames/s, under 1 MB."""
 MAX_SAMPLES = 1_000_000
-"""Faces kept: an hour of nine faces at 30 frames/s, under 100 MB."""
+"""Maximum number of samples kept: an hour of nine faces at 30 frames/s, under 100 MB."""
 LOG_PERIOD = 5.0
-"""Seconds between two log lines about the same thing."""
+"""Minimum seconds between two log messages about the same problem."""
 
 
 class ValencePlotNode(Node):
-    """See the module.
+    """Receives faces and draws the plot.
 
-    Messages are taken in by the executor's thread, the picture is drawn in another, so that a slow window or
-    subscriber does not hold up reception.
+    Messages are received in the thread of the executor, and the plot is drawn in another, so that a slow window or
+    subscriber does not delay reception.
 
     Raises:
-        Stop: a parameter does not fit, or a window is asked for and there is no display.
+        Stop: a parameter is not valid, or a window is required and there is no display.
     """
 
     def __init__(self, **kwargs):
@@ -59,7 +59,7 @@ class ValencePlotNode(Node):
         self._plot = self._new_plot()
         self._history = FacesHistory(self.parameters.seconds, MAX_SAMPLES)
         self._frame_id = ''
-        self._clock_at_last = 0  # node clock in ns when the newest frame came
+        self._clock_at_last = 0  # node clock in ns when the newest frame arrived
         self._ended = threading.Event()
         watch(self, VALENCE_PLOT, self.parameters, self._parameters_changed)
         self._publisher = self.create_publisher(Image, '~/plot', qos.image(reliable=True),
@@ -85,38 +85,38 @@ class ValencePlotNode(Node):
         clock = self.get_clock().now().nanoseconds
         try:
             frame = decode(message.data)
-            if frame.stamp_ns == 0:  # a camera driver that does not stamp
+            if frame.stamp_ns == 0:  # the camera driver does not stamp
                 frame = FacesFrame(clock, frame.frame_id, frame.width, frame.height, frame.faces, frame.primary)
             outcome = self._history.add(frame)
         except ValueError as error:
-            self.get_logger().warning(f'message on {self._subscription.topic_name} left out: {error}',
+            self.get_logger().warning(f'message on {self._subscription.topic_name} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
         if outcome == 'late':
-            self.get_logger().warning(f'frame with stamp {frame.stamp:.3f} left out: not newer than the one before',
+            self.get_logger().warning(f'frame with stamp {frame.stamp:.3f} skipped: not newer than the previous one',
                                       throttle_duration_sec=LOG_PERIOD)
             return
         if outcome == 'restarted':
-            self.get_logger().warning(f'stamps jumped back to {frame.stamp:.3f}: the plot begins anew')
+            self.get_logger().warning(f'stamps jumped back to {frame.stamp:.3f}: starting a new plot')
         self._frame_id = frame.frame_id
         self._clock_at_last = clock
 
     def _now(self) -> int:
-        """Nanoseconds on the time line of the stamps: since the newest frame as much has passed as by the clock."""
+        """The present on the time line of the stamps, in ns: the newest stamp plus the time since its receipt."""
         last, clock = self._history.last, self.get_clock().now().nanoseconds
         return clock if last is None else last.stamp_ns + max(0, clock - self._clock_at_last)
 
     def _draw_until_end(self) -> None:
         due = time.monotonic()
         while not self._ended.wait(max(0.0, due - time.monotonic())):
-            # After a draw that took too long the next is not hurried.
+            # A draw that took too long does not shorten the next period.
             due = max(due + 1 / self.parameters.rate, time.monotonic())
             try:
                 self._draw_once()
             except (RCLError, InvalidHandle) as error:
                 if self.context.ok() and not self._ended.is_set():
                     self.get_logger().error(f'cannot publish the plot: {error}', throttle_duration_sec=LOG_PERIOD)
-            except Exception:  # the next picture may come out; reception goes on in any case
+            except Exception:  # the next plot may succeed; reception continues in any case
                 self.get_logger().error(f'cannot draw the plot: {traceback.format_exc()}',
                                         throttle_duration_sec=LOG_PERIOD)
         if self._window:
@@ -145,7 +145,7 @@ class ValencePlotNode(Node):
         elif cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
             self._window = False
             cv2.destroyAllWindows()
-            self.get_logger().info('the window was closed; the node goes on')
+            self.get_logger().info('the window was closed; the node keeps running')
             return
         cv2.imshow(title, picture)
         cv2.waitKey(1)
@@ -160,14 +160,14 @@ class ValencePlotNode(Node):
         return response
 
     def _save(self) -> str:
-        """Write picture and data of the time before the newest frame; returns the files' names.
+        """Write plot and data of the time up to the newest frame; returns a message with the names of the files.
 
         Raises:
             OSError: they cannot be written, or there is nothing to write; no file is left behind.
         """
         last = self._history.last
         if last is None:
-            raise OSError(f'no frame came on {self._subscription.topic_name} yet')
+            raise OSError(f'no frame has been received on {self._subscription.topic_name} yet')
         picture = self._new_plot().rolling(self._history, last.stamp_ns, self.parameters.seconds)
         folder = Path(self.parameters.output_dir).expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ class ValencePlotNode(Node):
         return text
 
     def close(self) -> None:
-        """Stop drawing, and save if `output_dir` is set and there is something to save."""
+        """Stop drawing, and save if `output_dir` is set and there is data."""
         self._ended.set()
         self._drawer.join()
         if self.parameters.output_dir and self._history.last is not None:
@@ -195,21 +195,21 @@ class ValencePlotNode(Node):
 
 
 def _free_name(folder: Path) -> str:
-    """A name for files of this moment that no file in `folder` has."""
+    """A name with the present time that does not exist in `folder`."""
     base = f'valence_{datetime.now():%Y-%m-%d_%H-%M-%S}'
     names = (base if n == 1 else f'{base}_{n}' for n in range(1, sys.maxsize))
     return next(n for n in names if not (folder / f'{n}.csv').exists() and not (folder / f'{n}.png').exists())
 
 
 def _window_wanted(node: ValencePlotNode) -> bool:
-    """Whether to show a window. Raises Stop where one is asked for and cannot be had."""
+    """Whether to show a window. Raises Stop if a window is required and there is no display."""
     wanted = node.parameters.window
     if wanted == 'false':
         return False
     if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         problem = 'DISPLAY and WAYLAND_DISPLAY are not set'
     else:
-        # In a process of its own: without a display that answers, Qt ends the process it is in.
+        # In a separate process: if the display does not respond, Qt ends the process.
         test = subprocess.run([sys.executable, '-c', 'import cv2; cv2.namedWindow("test")'], capture_output=True,
                               timeout=60, check=False)
         if test.returncode == 0:

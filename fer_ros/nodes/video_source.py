@@ -1,6 +1,6 @@
-"""The node `video_source`: publishes a camera, a video file, a folder of pictures or the built-in clip.
+"""The node `video_source`: publishes a camera, a video file, an image folder or the built-in clip.
 
-It publishes on ``image_raw`` in real time: what is late is left out, so that a second of a video lasts a second.
+It publishes on ``image_raw`` in real time: late frames are skipped, so that a second of video lasts a second.
 """
 
 import sys
@@ -19,10 +19,10 @@ from fer_ros.parameters import VIDEO_SOURCE
 
 
 class VideoSourceNode(Node):
-    """See the module.
+    """Publishes the frames of a source.
 
     Raises:
-        Stop: the source cannot be opened; later, from a timer: it has ended, or with text: it has failed.
+        Stop: the source cannot be opened; later, from a timer: it has ended or, with a message, it has failed.
     """
 
     def __init__(self, **kwargs):
@@ -38,7 +38,7 @@ class VideoSourceNode(Node):
         self._sent = 0
         self._publisher = self.create_publisher(Image, 'image_raw', qos.image(self._settings.reliable),
                                                 qos_overriding_options=qos.overridable())
-        # A camera paces itself: reading waits for its next frame.
+        # A camera determines its own rate: reading waits for its next frame.
         self.create_timer(1e-3 if self._source.live else 1 / self._source.rate, self._publish_next)
         self.get_logger().info(f'{self._source.name} at {self._source.rate:g} frames/s on {self._publisher.topic_name}')
 
@@ -71,14 +71,14 @@ class VideoSourceNode(Node):
             self.get_logger().warning(self._warned)
 
     def _end(self) -> None:
-        """At the end of the source: from its start again, or raise Stop."""
+        """Rewind at the end of the source, or raise Stop."""
         if not self._settings.loop:
             self.get_logger().info(f'{self._source.name} has ended')
             raise Stop
         self._source.rewind()
 
     def close(self) -> None:
-        """Let go of the source."""
+        """Release the source."""
         self._source.close()
 
 

@@ -1,5 +1,5 @@
-"""A camera image in, the faces in it and their emotions out. No ROS here."""
+"""From a camera image to its faces and their emotions. No ROS."""
 
 
 class PipelineError(Exception):
-    """The pipeline cannot be set up as asked; the text names what is wrong and the remedy."""
+    """The pipeline cannot be set up or cannot process a frame; the message names the problem and the remedy."""

@@ -1,4 +1,4 @@
-"""Faces that another detector found and follows in, their emotions out."""
+"""From face images of another detector to their emotions."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,14 +15,14 @@ from fer_ros.perception.tracking import Track
 from fer_ros.results.frame_result import FrameResult
 
 NOWHERE = (0.0, 0.0, 0.0, 0.0)
-"""Box of a face of which no region is known."""
+"""Box of a face whose region is not known."""
 
 
 class CropPipeline:
-    """As `FacePipeline`, without detection and tracking.
+    """Like `FacePipeline`, without detection and tracking.
 
     Args:
-        settings: those about detection and tracking have no effect.
+        settings: those of detection and tracking have no effect.
 
     Raises:
         PipelineError: the model or the device cannot be used.
@@ -43,14 +43,14 @@ class CropPipeline:
         """Classify all faces in one batch.
 
         Args:
-            crops: letterboxed uint8 (H, W, 3) BGR picture of each face by id.
-            boxes: where the faces are, in parts of the image (0 to 1); may lack some.
-            living: ids of all faces that are followed; the others are forgotten.
-            stamp: of the image that the crops are from, seconds.
+            crops: letterboxed face images by id, uint8 (H, W, 3) BGR.
+            boxes: bounding boxes by id, relative to the image (0 to 1); may be incomplete.
+            living: ids of all living tracks; the state of other faces is discarded.
+            stamp: stamp of the image, seconds.
 
         Returns:
-            The faces in `crops`, with boxes in parts of the image and without scores; `living_ids` are those of which a
-            picture has come. Its timings are those of the stages crop, recognise and smooth.
+            The faces in `crops`, with boxes relative to the image and without scores; `living_ids` are those of which
+            an image was received. Its timings are those of the stages crop, recognise and smooth.
 
         Raises:
             PipelineError: the device fails on this batch; the next one may be processed.
@@ -71,15 +71,15 @@ class CropPipeline:
         return Track(face_id, box, self._first_seen[face_id], stamp, Detection(box, 1.0, np.zeros((0, 2))))
 
     def apply(self, settings: PipelineSettings) -> None:
-        """Change settings while running; those that need a new pipeline are left as they are."""
+        """Change settings while running; those that require a new pipeline are ignored."""
         self.classifier.apply(settings)
         self._primary_face.policy, self._primary_face.hold = settings.primary_face, settings.primary_hold
 
     def reset(self) -> None:
-        """Forget all faces."""
+        """Discard all faces."""
         self.classifier.reset()
         self._primary_face.reset()
         self._first_seen.clear()
 
     def close(self) -> None:
-        """Nothing is held but memory."""
+        """Nothing to release except memory."""

@@ -1,7 +1,7 @@
-"""From a detected face to what the network was trained on: an upright grey square, framed as in its training set.
+"""From a detected face to the input of the network: an upright greyscale square, framed as in the training set.
 
-The constants were measured over 1,200 pictures of FER2013's validation set, as docs/perception.md tells; measure
-again with ``python -m fer_ros.tools.measure_framing --data DIR``.
+The constants were measured on 1,200 images of the FER2013 validation split (docs/perception.md); measure
+them again with ``python -m fer_ros.tools.measure_framing --data DIR``.
 """
 
 import math
@@ -15,12 +15,12 @@ from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.perception.detection import Detection
 
 MAX_TILT = math.radians(45)
-"""Eyes at a steeper angle are taken for a mistake of the detector (a face in profile), and the crop is not turned."""
+"""A steeper angle of the eyes is considered a detection error (a face in profile), and the crop is not rotated."""
 
 
 @dataclass(frozen=True)
 class Square:
-    """The part of an image that the network sees."""
+    """The part of an image that is the input of the network."""
 
     x: float
     """Centre, pixels."""
@@ -28,17 +28,17 @@ class Square:
     side: float
     """Pixels."""
     tilt: float = 0.0
-    """Radians, clockwise in the image: the way from the right eye to the left one."""
+    """Radians, clockwise in the image: direction from the right eye to the left eye."""
 
 
 @dataclass(frozen=True)
 class BoxFraming:
-    """The training frame around a detector's box, turned as the eyes are."""
+    """The training frame relative to the bounding box, rotated like the eyes."""
 
     side: float
-    """Of the frame, in multiples of the box's side (the root of its area)."""
+    """Side of the frame, in multiples of the side of the box (the square root of its area)."""
     up: float
-    """How far the frame's centre lies above the box's centre, in frame sides."""
+    """Distance of the centre of the frame above the centre of the box, in sides of the frame."""
 
     def square(self, detection: Detection) -> Square:
         x, y, width, height = detection.box
@@ -50,10 +50,10 @@ class BoxFraming:
 
 @dataclass(frozen=True)
 class KeypointFraming:
-    """The training frame in which eyes and mouth come nearest to their usual places (least squares)."""
+    """The training frame in which eyes and mouth are closest to their mean positions (least squares)."""
 
     right_eye: tuple[float, float]
-    """In frame sides from the frame's upper left corner."""
+    """In sides of the frame, from its upper left corner."""
     left_eye: tuple[float, float]
     mouth: tuple[float, float]
 
@@ -72,11 +72,13 @@ FRAMING = {
     'full': BoxFraming(side=1.130, up=0.048),
     'yunet': KeypointFraming(right_eye=(0.316, 0.388), left_eye=(0.693, 0.398), mouth=(0.495, 0.785)),
 }
-"""By detector. YuNet's boxes were not measured for want of its model; its eyes and mouth mean what MediaPipe's do."""
+"""By detector. The boxes of YuNet were not measured because its model was not available; its eyes and mouth correspond
+to those of MediaPipe.
+"""
 
 
 def eye_tilt(keypoints: np.ndarray) -> float:
-    """Angle of the eyes in radians, clockwise; 0 where it is not to be trusted."""
+    """Angle of the eyes in radians, clockwise; 0 if it is not reliable."""
     if len(keypoints) < 2:
         return 0.0
     across, down = (keypoints[1] - keypoints[0]).tolist()
@@ -91,11 +93,11 @@ def eyes_and_mouth(keypoints: np.ndarray) -> np.ndarray:
 
 
 def crop_faces(image: np.ndarray, squares: Sequence[Square]) -> np.ndarray:
-    """Cut faces out of an image, upright.
+    """Crop faces from an image, upright.
 
     Args:
         image: uint8 (H, W, 3) BGR or (H, W) grey.
-        squares: from a framing's `square`; where one reaches over the border, the border is continued.
+        squares: from the `square` of a framing; beyond the image, its border is replicated.
 
     Returns:
         uint8 (N, 48, 48) grey.
@@ -107,9 +109,9 @@ def crop_faces(image: np.ndarray, squares: Sequence[Square]) -> np.ndarray:
 
 
 def _crop(image: np.ndarray, square: Square) -> np.ndarray:
-    # First the upright part that holds the turned square, averaged over whole blocks of pixels (which is much faster
-    # than any other ratio) until it is one to two times twice the final size; then turned, where a step of at most two
-    # pixels leaves none out; then averaged to the final size.
+    # First the axis-parallel part that contains the rotated square is averaged over whole blocks of pixels (much faster
+    # than any other ratio) until it has two to four times the final size; then it is rotated with a step of at most two
+    # pixels, which skips none; then it is averaged to the final size.
     sine, cosine = math.sin(square.tilt), math.cos(square.tilt)
     reach = square.side * (abs(sine) + abs(cosine)) / 2 + 1
     part, left, top = _part(image, square.x - reach, square.y - reach, square.x + reach, square.y + reach)
@@ -123,7 +125,7 @@ def _crop(image: np.ndarray, square: Square) -> np.ndarray:
     else:
         block = 1
     step, middle = square.side / fine, 0.5 - fine / 2
-    # Where the centre of the first fine pixel lies in the part, in pixels of the image.
+    # Position of the centre of the first fine pixel in the part, in pixels of the image.
     x = square.x - left + step * (cosine - sine) * middle
     y = square.y - top + step * (sine + cosine) * middle
     cosine, sine = step * cosine / block, step * sine / block
@@ -134,7 +136,7 @@ def _crop(image: np.ndarray, square: Square) -> np.ndarray:
 
 
 def _part(image: np.ndarray, x0: float, y0: float, x1: float, y1: float) -> tuple[np.ndarray, int, int]:
-    """The pixels of a rectangle that the image has (at least one), and where they begin."""
+    """The pixels of a rectangle inside the image (at least one), and their position."""
     height, width = image.shape[:2]
     left = min(max(math.floor(x0), 0), width - 1)
     top = min(max(math.floor(y0), 0), height - 1)

@@ -1,4 +1,4 @@
-"""Faces in an image: MediaPipe's BlazeFace, short or full range, and YuNet, behind one interface."""
+"""Face detection: MediaPipe BlazeFace, short or full range, and YuNet, behind one interface."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +14,14 @@ from fer_ros.perception.mediapipe_stderr import without_chatter
 
 DETECTORS = by_name(FER_NODE)['detector'].choices
 LOWEST_CONFIDENCE = 0.05
-"""Detectors are asked for everything above this, so that `confidence` can change without making them again."""
+"""Detectors return everything above this score, so that `confidence` can change without creating them again."""
 _CONFIDENCE: float = defaults(FER_NODE)['detection_confidence']
 YUNET_SIDE = 640
-"""Longer sides are shrunk to this for YuNet, whose time grows with the pixels and which finds faces of 10 to 300."""
+"""Longer sides are scaled to this for YuNet, whose time grows with the pixels and which finds faces of 10 to 300 px."""
 
 
 class DetectorError(PipelineError):
-    """The face detector cannot be made or run; the text names the remedy."""
+    """The face detector cannot be created or run; the message names the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Detection:
     """One face found in one image."""
 
     box: tuple[float, float, float, float]
-    """(x, y, width, height) in pixels; may reach over the border."""
+    """(x, y, width, height) in pixels; may extend beyond the image."""
     score: float
     """0 to 1."""
     keypoints: np.ndarray
@@ -38,10 +38,10 @@ class Detection:
 
 
 class FaceDetector(Protocol):
-    """Finds faces. Not for use from several threads at once."""
+    """Finds faces. Must not be used from several threads at once."""
 
     confidence: float
-    """Faces with a lower score are left out; may be changed at any time."""
+    """Faces with a lower score are ignored; may be changed at any time."""
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Faces in an image of uint8 (H, W, 3) BGR, best score first.
@@ -55,12 +55,12 @@ class FaceDetector(Protocol):
 
 
 def create_detector(kind: str, *, model: str | Path = '', confidence: float = _CONFIDENCE) -> FaceDetector:
-    """Make a detector.
+    """Create a detector.
 
     Args:
         kind: 'short' (BlazeFace for faces within about 2 m), 'full' (about 5 m) or 'yunet'.
-        model: the detector's file: required for 'yunet' (.onnx); for 'short' and 'full' a BlazeFace .tflite that
-            MediaPipe's Tasks API runs, empty for the one that comes with MediaPipe up to 0.10.21.
+        model: the model file: required for 'yunet' (.onnx); for 'short' and 'full' a BlazeFace .tflite for the Tasks
+            API of MediaPipe, or empty for the one included in MediaPipe up to 0.10.21.
         confidence: 0 to 1.
 
     Raises:
@@ -85,10 +85,10 @@ def _mediapipe():
 
 
 class MediaPipeDetector:
-    """BlazeFace with the models that come in MediaPipe's wheel (its `solutions`, gone from 0.10.30 on).
+    """BlazeFace with the models included in the MediaPipe wheel (its `solutions`, removed in 0.10.30).
 
-    The image is shrunk to 128×128 (short) or 192×192 (full) pixels with its shape kept, so how small a face may be
-    depends on the image's longer side alone: docs/perception.md has the figures.
+    The image is scaled down to 128×128 (short) or 192×192 (full) pixels with its aspect ratio kept, so the minimum size
+    of a face depends only on the longer side of the image: docs/perception.md has the figures.
     """
 
     def __init__(self, kind: str, confidence: float):
@@ -97,14 +97,14 @@ class MediaPipeDetector:
             face_detection = mediapipe.solutions.face_detection
         except AttributeError:
             raise DetectorError(
-                f'MediaPipe {mediapipe.__version__} comes without its face models: pip install mediapipe==0.10.21, or '
-                'give a BlazeFace .tflite file as detector_model') from None
+                f'MediaPipe {mediapipe.__version__} does not include the face models: pip install mediapipe==0.10.21, '
+                'or give a BlazeFace .tflite file as detector_model') from None
         self.confidence = confidence
         self._rgb: np.ndarray | None = None
         with without_chatter():
             self._detector = face_detection.FaceDetection(
                 model_selection=DETECTORS.index(kind), min_detection_confidence=LOWEST_CONFIDENCE)
-            self.detect(np.zeros((64, 64, 3), np.uint8))  # the first run does the set-up
+            self.detect(np.zeros((64, 64, 3), np.uint8))  # the first run includes the set-up
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         try:
@@ -123,8 +123,8 @@ class MediaPipeDetector:
         return _usable(detections, self.confidence)
 
     def _to_rgb(self, image: np.ndarray) -> np.ndarray:
-        # Into the same memory each time, since new pages cost more than the conversion; and MediaPipe, which is done
-        # with it when it returns, takes what is read-only without a copy of its own.
+        # The same memory is reused, since new pages cost more than the conversion; MediaPipe, which does not keep a
+        # reference, accepts a read-only array without copying it.
         self._rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=self._rgb)
         rgb = self._rgb.view()
         rgb.flags.writeable = False
@@ -135,7 +135,7 @@ class MediaPipeDetector:
 
 
 class MediaPipeTasksDetector:
-    """BlazeFace from a file, through MediaPipe's Tasks API."""
+    """BlazeFace from a file, through the Tasks API of MediaPipe."""
 
     def __init__(self, model: str | Path, confidence: float):
         mediapipe = _mediapipe()
@@ -153,7 +153,7 @@ class MediaPipeTasksDetector:
             try:
                 self._detector = vision.FaceDetector.create_from_options(options)
             except (RuntimeError, ValueError) as error:
-                raise DetectorError(f'{model} is not a face detector that MediaPipe can use '
+                raise DetectorError(f'{model} cannot be used as a face detector by MediaPipe '
                                     f'({_first_line(error)}): give a BlazeFace .tflite file') from error
             self.detect(np.zeros((64, 64, 3), np.uint8))
 
@@ -177,11 +177,11 @@ class MediaPipeTasksDetector:
 
 
 class YuNetDetector:
-    """YuNet (Wu et al., 2023) through OpenCV, from the user's .onnx file."""
+    """YuNet (Wu et al., 2023) through OpenCV, from an .onnx file given by the user."""
 
     def __init__(self, model: str | Path, confidence: float):
         if not model:
-            raise DetectorError('the detector yunet needs detector_model: the path of '
+            raise DetectorError('the detector yunet requires detector_model: the path of '
                                 'face_detection_yunet_2023mar.onnx from the OpenCV model zoo')
         self.confidence = confidence
         self._size = (0, 0)
@@ -189,7 +189,7 @@ class YuNetDetector:
             self._detector = cv2.FaceDetectorYN.create(str(model), '', (320, 320), LOWEST_CONFIDENCE)
             self.detect(np.zeros((64, 64, 3), np.uint8))
         except (cv2.error, DetectorError) as error:
-            raise DetectorError(f'{model} is not a YuNet model that OpenCV {cv2.__version__} can use '
+            raise DetectorError(f'{model} cannot be used as a YuNet model by OpenCV {cv2.__version__} '
                                 f'({_first_line(error)}): give face_detection_yunet_2023mar.onnx') from error
 
     def detect(self, image: np.ndarray) -> list[Detection]:

@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 
 class FaceClassifier:
-    """The network, and what is known of each face over time.
+    """The network, and the state of each face over time.
 
     Args:
         settings: model, device, threads, runtime and half-life are used.
@@ -35,11 +35,11 @@ class FaceClassifier:
         """Classify all faces of a frame in one batch.
 
         Args:
-            face_ids: of the N faces.
-            boxes: of the N faces; they are passed on as they are.
+            face_ids: ids of the N faces.
+            boxes: bounding boxes of the N faces, passed through unchanged.
             crops: uint8 (N, 48, 48) grey.
-            living: ids of all tracks; what is known of other faces is forgotten.
-            stamp: of the frame, seconds.
+            living: ids of all living tracks; the state of other faces is discarded.
+            stamp: stamp of the frame, seconds.
             watch: times the stages ``recognise`` and ``smooth``.
 
         Returns:
@@ -67,10 +67,10 @@ class FaceClassifier:
         self.baselines.forget(set(self.baselines.calibrated) - set(living))
 
     def apply(self, settings: PipelineSettings) -> None:
-        """Change the half-life while running; the other settings need a new classifier."""
+        """Change the half-life while running; the other settings require a new classifier."""
         self.smoother.half_life = settings.half_life
 
     def reset(self) -> None:
-        """Forget all faces."""
+        """Discard the state of all faces."""
         self.smoother.reset()
         self.baselines.reset()

@@ -1,4 +1,4 @@
-"""Faces cut out by another detector, letterboxed into a black square as REP-155's ``cropped`` and ``aligned`` are."""
+"""Face images of another detector, letterboxed into a black square like ``cropped`` and ``aligned`` of REP-155."""
 
 from collections.abc import Sequence
 
@@ -8,17 +8,17 @@ from fer_ros.perception.cropping import FRAMING, BoxFraming, crop_faces
 from fer_ros.perception.detection import Detection
 
 TALL = 1.1
-"""Height by width above which a box is as YuNet's boxes are, from brow to chin; MediaPipe's are square."""
+"""Height by width above which a box is like those of YuNet, from brow to chin; those of MediaPipe are squares."""
 TALL_BOX = BoxFraming(side=1.145, up=0.005)
-"""The training frame around YuNet's box, which hri_face_detect cuts out; see docs/hri_integration.md."""
+"""The training frame relative to the box of YuNet, which hri_face_detect crops (docs/hri_integration.md)."""
 
 _NO_KEYPOINTS = np.zeros((0, 2))
 
 
 def content(crop: np.ndarray) -> np.ndarray:
-    """The picture without the black bars around it.
+    """The image without the black bars around it.
 
-    The picture is in the middle, so bars are as wide as the narrower side says: a dark background is no bar.
+    The image is centred, so both bars are as wide as the narrower side: a dark background is not a bar.
 
     Args:
         crop: uint8 (H, W, 3) BGR or (H, W) grey.
@@ -36,17 +36,17 @@ def content(crop: np.ndarray) -> np.ndarray:
 
 
 def _even(before: int, after: int) -> tuple[int, int]:
-    """Widths of two bars; they may differ by one, where what is left cannot be halved."""
+    """Widths of two bars; they may differ by one, if the remainder is odd."""
     return min(before, after + 1), min(after, before + 1)
 
 
 def letterboxed_faces(crops: Sequence[np.ndarray]) -> np.ndarray:
-    """What the network sees of faces that were cut out along their box.
+    """The network input for faces that were cropped along their bounding box.
 
-    Where the training frame reaches over the box, the border is continued: what was there is not in the crop.
+    Where the training frame extends beyond the box, the border is replicated, since the crop lacks that part.
 
     Args:
-        crops: N pictures, uint8 (H, W, 3) BGR or (H, W) grey, of any size.
+        crops: N images, uint8 (H, W, 3) BGR or (H, W) grey, of any size.
 
     Returns:
         uint8 (N, 48, 48) grey.

@@ -1,4 +1,4 @@
-"""MediaPipe's start-up chatter kept off the terminal, and nothing else."""
+"""Keeps the start-up messages of MediaPipe off the terminal, and nothing else."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Written by C++ code that no logging setting or environment variable of MediaPipe 0.10 reaches.
+# Written by C++ code that no logging setting or environment variable of MediaPipe 0.10 controls.
 _CHATTER = re.compile(
     rb'INFO: Created TensorFlow Lite XNNPACK delegate for CPU\.'
     rb'|WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR'
@@ -17,10 +17,10 @@ _CHATTER = re.compile(
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Hold standard error back for a moment and write it out afterwards without the lines known to say nothing.
+    """Buffer standard error and write it afterwards without the lines known to be irrelevant.
 
-    It concerns the whole process, so it is meant for set-up alone. Where standard error is not a file
-    descriptor, nothing is held back.
+    This affects the whole process, so it is intended for set-up only. If standard error is not a file descriptor,
+    nothing is buffered.
     """
     try:
         sys.stderr.flush()

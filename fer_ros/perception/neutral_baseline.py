@@ -1,20 +1,20 @@
-"""Neutral calibration: what a person's resting face reads as becomes the zero of their valence.
+"""Neutral calibration: the resting face of a person becomes the zero of their valence.
 
-Some faces at rest read as sad or angry. While the person looks neutral for two seconds, the mean of the network's
-log-probabilities is taken as the face's baseline. Of all distributions in which the baseline would have valence 0 and
-be neutral by a clear majority, the one with the least relative entropy to the baseline is an exponential tilt: a
-constant added to the logits of the negative emotions, its opposite to happy's, another constant to neutral's. These
-offsets are then added to every later frame's logits of that face.
+Some faces at rest are classified as sad or angry. While the person looks neutral for two seconds, the mean of the
+log-probabilities of the network is taken as the baseline of the face. Of all distributions with valence 0 and at least
+half of the probability on neutral, the one with the least relative entropy to the baseline is an exponential tilt: a
+constant added to the logits of the negative emotions, its opposite added to happy, and another constant to neutral.
+These offsets are then added to the logits of that face in every later frame.
 
-What follows from the form of the offsets:
+Consequences of the form of the offsets:
 
-* The sign of the calibrated valence is that of log(P(happy) / P(negative)) minus the same at rest: whatever is more
-  positive than the resting face reads positive, whatever is more negative reads negative.
-* The negative emotions keep their proportions, and so do expressions far from rest their certainty.
+* The sign of the calibrated valence is that of log(P(happy) / P(negative)) minus its value at rest: expressions more
+  positive than the resting face are positive, more negative ones are negative.
+* The negative emotions keep their proportions, and expressions far from rest keep their certainty.
 
-Limits: the shift is bounded, more tightly towards the negative side, and where the bound is reached the rest is left
-to neutral. A smile or another strong expression is refused as a baseline, for it would turn later smiles into frowns.
-The baseline is of one head pose and light; it belongs to the track and is lost with it.
+Limits: the shift is bounded, more tightly towards the negative side; if the bound is reached, the remainder is assigned
+    to neutral. A smile or another strong expression is rejected as a baseline, since it would turn later smiles into
+    frowns. The baseline is valid for one head pose and lighting; it belongs to the track and is lost with it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,29 +25,29 @@ import numpy as np
 from fer_ros.emotions import EMOTIONS, valence
 
 DURATION = 2.0
-"""Seconds over which a baseline is collected."""
+"""Seconds during which the samples of a baseline are collected."""
 MIN_SAMPLES = 8
-"""Frames of the face within `DURATION`: 4 frames/s."""
+"""Minimum number of frames of the face within `DURATION`: 4 frames/s."""
 MIN_SPAN = 0.6
-"""Part of `DURATION` that the samples must cover."""
+"""Fraction of `DURATION` that the samples must cover."""
 MAX_SPREAD = 0.2
 """Standard deviation of the samples' valence above which the face was not at rest."""
 NEUTRAL_SHARE = 0.5
-"""Probability of neutral that the resting face gets at least."""
+"""Minimum calibrated probability of neutral for the resting face."""
 MAX_HAPPY = 0.5
-"""A baseline with more of it is a smile."""
+"""A baseline with a higher probability of happy is a smile."""
 MAX_RAISE = 3.0
 MAX_LOWER = 1.0
-"""Nats by which happy is raised and the negative emotions are lowered at most, and the other way round.
+"""Maximum nats by which happy is raised and the negative emotions are lowered, and vice versa.
 
-With MAX_LOWER = 1 every face with P(happy) above e² ≈ 7.4 times P(negative) still reads positive.
+With MAX_LOWER = 1 every face with P(happy) above e² ≈ 7.4 times P(negative) remains positive.
 """
 MAX_NEUTRAL = 4.0
-"""Nats by which neutral is raised at most."""
+"""Maximum nats by which neutral is raised."""
 MAX_RESIDUE = 0.1
-"""Largest |valence| at rest with which a calibration is accepted."""
+"""Maximum |valence| at rest after a calibration."""
 FLOOR = 1e-4
-"""Smaller probabilities count as this much: a single frame must not dominate the mean of logarithms."""
+"""Lower bound of probabilities: a single frame must not dominate the mean of the logarithms."""
 
 _HAPPY = EMOTIONS.index('happy')
 _NEUTRAL = EMOTIONS.index('neutral')
@@ -55,7 +55,7 @@ _NEGATIVE = [EMOTIONS.index(e) for e in ('angry', 'disgusted', 'scared', 'sad')]
 
 
 class BaselineError(ValueError):
-    """The samples are no baseline; the message says why and what to do."""
+    """The samples are not a valid baseline; the message says why and what to do."""
 
 
 def baseline_of(samples: np.ndarray) -> np.ndarray:
@@ -73,7 +73,7 @@ def baseline_of(samples: np.ndarray) -> np.ndarray:
 
 
 def neutral_offsets(baseline: np.ndarray) -> np.ndarray:
-    """What to add to the logits so that `baseline` reads as a neutral face.
+    """Offsets of the logits with which `baseline` becomes a neutral face.
 
     Args:
         baseline: (7,) probabilities of the resting face.
@@ -93,7 +93,7 @@ def neutral_offsets(baseline: np.ndarray) -> np.ndarray:
 
     tilted_happy, tilted_negative = happy * np.exp(raise_happy), negative * np.exp(-raise_happy)
     others = tilted_happy + tilted_negative + baseline[EMOTIONS.index('surprised')]
-    # Neutral gets at least its share, and more where the bounded shift alone leaves too much valence.
+    # Neutral gets at least its share, and more if the bounded shift alone leaves too much valence.
     wanted = max(others * NEUTRAL_SHARE / (1 - NEUTRAL_SHARE),
                  abs(tilted_happy - tilted_negative) / MAX_RESIDUE - others)
     raise_neutral = max(0.0, float(np.log(wanted / neutral))) if wanted > 0 else 0.0
@@ -122,14 +122,14 @@ def corrected(probabilities: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def check_samples(samples: np.ndarray, stamps: Sequence[float]) -> None:
-    """Whether `samples` are a face at rest for long enough.
+    """Check that `samples` show a face at rest for long enough.
 
     Args:
         samples: (N, 7) probabilities.
         stamps: N ascending times in seconds.
 
     Raises:
-        BaselineError: they are too few, cover too little of the time, or the expression changed.
+        BaselineError: there are too few, they cover too little of the time, or the expression changed.
     """
     if len(samples) < MIN_SAMPLES or stamps[-1] - stamps[0] < MIN_SPAN * DURATION:
         raise BaselineError(f'the face was seen in only {len(samples)} frames of {DURATION:g} s; at least '
@@ -143,7 +143,7 @@ def check_samples(samples: np.ndarray, stamps: Sequence[float]) -> None:
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """How a calibration ended."""
+    """Outcome of a calibration."""
 
     face_id: str
     success: bool
@@ -151,7 +151,7 @@ class BaselineResult:
 
 
 class NeutralBaselines:
-    """The baselines of living tracks, and the one that is being collected."""
+    """The baselines of living tracks, and the calibration in progress."""
 
     def __init__(self) -> None:
         self._offsets: dict[str, np.ndarray] = {}
@@ -162,7 +162,7 @@ class NeutralBaselines:
 
     @property
     def collecting(self) -> str | None:
-        """Id of the face whose baseline is being collected."""
+        """Id of the face that is being calibrated."""
         return self._face_id
 
     @property
@@ -174,7 +174,7 @@ class NeutralBaselines:
         """Collect the baseline of `face_id` from frames with stamps in [stamp, stamp + `DURATION`) seconds.
 
         Raises:
-            BaselineError: another calibration is under way.
+            BaselineError: another calibration is in progress.
         """
         if self._face_id is not None:
             raise BaselineError(f'face {self._face_id} is being calibrated: wait until it is done')
@@ -182,7 +182,7 @@ class NeutralBaselines:
         self._stamps, self._samples = [], []
 
     def apply(self, face_ids: Sequence[str], probabilities: np.ndarray, stamp: float) -> np.ndarray:
-        """Collect where a baseline is wanted, and correct the faces that have one.
+        """Collect samples of the face being calibrated, and correct the faces that have a baseline.
 
         Args:
             face_ids: of the N faces of this frame.
@@ -195,7 +195,7 @@ class NeutralBaselines:
         result = np.array(probabilities)
         for i, face_id in enumerate(face_ids):
             if face_id == self._face_id and self._start <= stamp < self._start + DURATION:
-                # What the network says, not what an earlier baseline made of it.
+                # The output of the network, not corrected by an earlier baseline.
                 self._samples.append(np.array(probabilities[i], np.float64))
                 self._stamps.append(stamp)
             offsets = self._offsets.get(face_id)  # `reset` may be called from another thread
@@ -204,10 +204,10 @@ class NeutralBaselines:
         return result
 
     def finish(self, stamp: float) -> BaselineResult | None:
-        """End the collection when its time is over at `stamp`; an earlier baseline stays if it fails.
+        """End the calibration if its time is over at `stamp`; an earlier baseline is kept if it fails.
 
         Returns:
-            None while nothing is collected, or for not long enough.
+            None while there is no calibration, or while it is not over.
         """
         if self._face_id is None or self._start <= stamp < self._start + DURATION:
             return None
@@ -226,24 +226,24 @@ class NeutralBaselines:
                                                 f'({len(samples)} frames)')
 
     def cancel(self, reason: str) -> BaselineResult | None:
-        """End the collection without a baseline; None where nothing was being collected."""
+        """End the calibration without a baseline; None if there was none in progress."""
         if self._face_id is None:
             return None
         face_id, self._face_id = self._face_id, None
         return BaselineResult(face_id, False, reason)
 
     def forget(self, face_ids: Iterable[str]) -> None:
-        """Drop the baselines of tracks that are lost. A collection goes on to its end, and fails for want of frames."""
+        """Discard the baselines of lost tracks. A calibration in progress continues and fails for lack of frames."""
         for face_id in face_ids:
             self._offsets.pop(face_id, None)
 
     def reset(self) -> None:
-        """Drop every baseline and the collection."""
+        """Discard all baselines and the calibration in progress."""
         self._offsets.clear()
         self._face_id = None
 
 
 def _not_at_rest(baseline: np.ndarray) -> str:
     strongest = int(np.argmax(baseline))
-    return (f'the face read as {EMOTIONS[strongest]} ({baseline[strongest]:.2f}) while calibrating, too strongly for a '
-            'resting face: look neutral and calibrate again')
+    return (f'the face was classified as {EMOTIONS[strongest]} ({baseline[strongest]:.2f}) during the calibration, too '
+            'strongly for a resting face: look neutral and calibrate again')

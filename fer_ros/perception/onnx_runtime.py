@@ -1,6 +1,6 @@
-"""The network run by ONNX Runtime on the CPU: there about twice as fast as PyTorch for a single face.
+"""The network in ONNX Runtime on the CPU, about twice as fast there as PyTorch for a single face.
 
-The graph is made from the weights in memory, so there is one model file only.
+The graph is built from the weights in memory, so there is only one model file.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -17,21 +17,21 @@ INSTALL = 'pip install onnx==1.17.0 onnxruntime'  # A newer onnx needs a newer p
 
 
 def missing() -> str:
-    """What is not installed of what `OnnxRuntime` needs, with the remedy; empty when all is."""
+    """The missing dependencies of `OnnxRuntime`, with the remedy; empty if there are none."""
     names = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
     return f'{" and ".join(names)} not installed: {INSTALL}' if names else ''
 
 
 class OnnxRuntime:
-    """See `fer_ros.perception.runtime.Runtime`.
+    """A `fer_ros.perception.runtime.Runtime`.
 
     Args:
         model: the network, on the CPU.
-        threads: that share the faces of a batch. A single face is read by one: its convolutions are so small that
-            sharing them costs much processor time for little.
+        threads: number of threads that share the faces of a batch. A single face is classified by one thread: its
+            convolutions are so small that sharing them costs much processor time for little gain.
 
     Raises:
-        RuntimeFailure: onnx or onnxruntime are missing or do not work.
+        RuntimeFailure: onnx or onnxruntime is missing or does not work.
     """
 
     name = 'onnxruntime'
@@ -43,17 +43,17 @@ class OnnxRuntime:
         try:
             import onnxruntime
             options = onnxruntime.SessionOptions()
-            # No threads of its own, which would keep their cores busy while they wait.
+            # No internal threads, which would keep their cores busy while they wait.
             options.intra_op_num_threads = options.inter_op_num_threads = 1
-            # Python errors tell what goes wrong; by default it is written to stderr as well.
+            # Python exceptions report errors; by default they are also written to stderr.
             options.log_severity_level = 4
             self._session = onnxruntime.InferenceSession(probabilities_onnx(model), options,
                                                          providers=['CPUExecutionProvider'])
             self._threads = threads
             self._pool = ThreadPoolExecutor(threads - 1, 'onnx_runtime') if threads > 1 else None
-            # The first run takes its memory.
+            # The first run allocates memory.
             self.probabilities(np.zeros((2 * threads, INPUT_SIZE, INPUT_SIZE), np.uint8))
-        except Exception as error:  # its own kinds of error have no common base, and a broken install can raise any
+        except Exception as error:  # its exceptions have no common base, and a broken installation can raise any
             raise RuntimeFailure(f'ONNX Runtime cannot run the network ({type(error).__name__}: {first_line(error)}): '
                                  f'set runtime to torch, or {INSTALL}') from error
 

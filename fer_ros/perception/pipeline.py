@@ -1,4 +1,4 @@
-"""A frame and its stamp in, the faces with their emotions out: what node, demo and offline video share."""
+"""From a frame and its stamp to its faces and emotions: shared by node, demo and recordings."""
 
 from dataclasses import dataclass, replace
 
@@ -18,9 +18,9 @@ __all__ = ['FacePipeline', 'PipelineSettings']
 
 
 class FacePipeline:
-    """Detection, tracking, cropping, recognition and smoothing in one straight line.
+    """Detection, tracking, cropping, inference and smoothing in one straight line.
 
-    Not for use from several threads at once.
+    Must not be used from several threads at once.
 
     Args:
         settings: see `PipelineSettings`.
@@ -52,7 +52,7 @@ class FacePipeline:
 
         Args:
             image: uint8 (H, W, 3) BGR.
-            stamp: when it was taken, in seconds on any clock. Smoothing starts anew when it jumps back or ahead.
+            stamp: time of capture, in seconds of any clock. Smoothing is reset when it jumps back or far ahead.
 
         Returns:
             The faces, with the timings of the stages detect, track, crop, recognise and smooth.
@@ -75,11 +75,11 @@ class FacePipeline:
                            watch.timings)
 
     def _find(self, image: np.ndarray, stamp: float, watch: Stopwatch) -> list[Track]:
-        """The faces of this frame, the largest first: by detection, or from the last one where `detect_every` allows.
+        """The tracks seen in this frame, the largest first: detected, or extrapolated if `detect_every` allows.
 
-        It does not while no face is there, after a gap or a jump of the stamps, or when the image size has changed.
+        Detection runs while there is no face, after a gap or a jump of the stamps, and when the image size changes.
         """
-        last, self._last_detection = self._last_detection, None  # should the detector fail, the next frame is detected
+        last, self._last_detection = self._last_detection, None  # if the detector fails, the next frame is detected
         if last is not None and (last.frames < self.settings.detect_every and last.shape == image.shape
                                  and 0 <= stamp - last.stamp < self.settings.track_timeout / 2):
             tracks = self._tracker.carried_on(stamp)
@@ -94,15 +94,15 @@ class FacePipeline:
         return self._tracker.update(detections[:self.settings.max_faces], stamp)
 
     def apply(self, settings: PipelineSettings) -> None:
-        """Change settings while running; faces keep their ids and what is known of them.
+        """Change settings while running; tracks and their state are kept.
 
         Raises:
-            ValueError: a setting is out of its range, or one of `STRUCTURAL` differs: make a new pipeline for these.
+            ValueError: a setting is out of its range, or one of `STRUCTURAL` differs, which requires a new pipeline.
         """
         check(settings)
         fixed = [name for name in STRUCTURAL if getattr(settings, name) != getattr(self.settings, name)]
         if fixed:
-            raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: make a new one')
+            raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: create a new one')
         self._detector.confidence = settings.detection_confidence
         self._tracker.timeout = settings.track_timeout
         self.classifier.apply(settings)
@@ -111,17 +111,17 @@ class FacePipeline:
         self.settings = settings
 
     def reset(self) -> None:
-        """Forget all faces, as for another video."""
+        """Discard all tracks, as for another video."""
         self._tracker.reset()
         self._last_detection = None
         self.classifier.reset()
         self._primary_face.reset()
 
     def close(self) -> None:
-        """Release detector and network; the pipeline cannot be used afterwards. May be called again."""
+        """Release detector and network; the pipeline cannot be used afterwards. May be called repeatedly."""
         if hasattr(self, 'classifier'):
             self._detector.close()
-            # MediaPipe keeps the stack of its first import, and with it the pipeline that led there, for good.
+            # MediaPipe keeps the stack of its first import alive, and with it the pipeline that triggered the import.
             del self.classifier, self._detector
 
     def __enter__(self) -> 'FacePipeline':
@@ -133,12 +133,12 @@ class FacePipeline:
 
 @dataclass(frozen=True)
 class _Detected:
-    """When the detector last looked, and at what."""
+    """The last run of the detector."""
 
     shape: tuple[int, ...]
     stamp: float
     frames: int = 1
-    """Since then, that one included."""
+    """Number of frames since then, including that one."""
 
 
 def _check_image(image: np.ndarray, stamp: float) -> None:

@@ -1,4 +1,4 @@
-"""Which of several faces is the one to speak of."""
+"""Selects the primary face among several."""
 
 from collections.abc import Collection
 
@@ -11,12 +11,11 @@ POLICIES = by_name(FER_NODE)['primary_face'].choices
 
 
 class PrimaryFace:
-    """Chooses one face and stays with it.
+    """Selects one face and keeps it for a while.
 
     Args:
-        policy: 'largest' box, 'oldest' (followed longest) or 'centre' (nearest to the image's centre).
-        hold: seconds for which another face must have been the better one before it takes over, and for which a
-            primary face that is followed but not seen is waited for. Both may be changed at any time.
+        policy: 'largest' box, 'oldest' track or 'centre' (nearest to the image centre).
+        hold: seconds for which another face must rank first before it takes over. Both may be changed at any time.
 
     Raises:
         ValueError: an unknown policy.
@@ -38,28 +37,28 @@ class PrimaryFace:
         self._policy = policy
 
     def reset(self) -> None:
-        """Start without a primary face."""
+        """Restart without a primary face."""
         self._current: str | None = None
         self._rivalled_since: float | None = None
 
     def choose(self, seen: list[Track], living: Collection[str], stamp: float, size: tuple[int, int]) -> str | None:
-        """The primary face of a frame.
+        """Select the primary face of a frame.
 
         Args:
-            seen: the tracks seen in it.
-            living: ids of all tracks, unseen ones among them.
-            stamp: of the frame, seconds. The hold starts anew when it jumps back.
+            seen: the tracks seen in the frame.
+            living: ids of all living tracks, including those not seen.
+            stamp: stamp of the frame, seconds. The hold time restarts when it jumps back.
             size: (width, height) of the image, pixels.
 
         Returns:
-            face_id of one of `seen`, or None: there is no face, or the primary one is out of sight for a moment.
+            face_id of one of `seen`, or None if there is no face or the primary face is not seen in this frame.
         """
         best = min(seen, key=lambda track: self._rank(track, size), default=None)
         best_id = best.face_id if best else None
         if self._current not in living:
             self._take(best_id)
         elif best_id is None or best_id == self._current:
-            # Being alone out of sight is no rivalry: there is nobody to take over.
+            # Without another face that is seen there is no rival.
             self._rivalled_since = None
         else:
             if self._rivalled_since is None or stamp < self._rivalled_since:

@@ -1,4 +1,4 @@
-"""Cropped faces to probabilities of the seven emotions, on the CPU or a GPU."""
+"""From cropped faces to the probabilities of the seven emotions, on the CPU or a GPU."""
 
 import logging
 import os
@@ -25,23 +25,23 @@ RUNTIMES = by_name(FER_NODE)['runtime'].choices
 
 
 class RecognizerError(PipelineError):
-    """The network cannot be loaded or run as asked; the text names the remedy."""
+    """The network cannot be loaded or run; the message names the remedy."""
 
 
 class EmotionRecognizer:
-    """MSFERNet with its weights, ready to run: the first frame is not slower than the others.
+    """MSFERNet with its weights, ready to run: the first frame is not slower than later ones.
 
     Args:
-        model_path: weights file (.safetensors); empty: the one that comes with the package.
-        device: 'auto' (a GPU if there is a working one, else the CPU, with a log line), 'cpu', 'cuda' or 'cuda:N'.
-        threads: CPU threads at most, and no more than there are processors for this process. For torch this is a
-            setting of the whole process: the last recogniser made decides.
-        runtime: 'auto' (ONNX Runtime on the CPU where it is installed, else torch with a log line; torch on a GPU),
+        model_path: weights file (.safetensors); empty: the weights included in the package.
+        device: 'auto' (a working GPU, or else the CPU, with a log message), 'cpu', 'cuda' or 'cuda:N'.
+        threads: maximum number of CPU threads, limited to the processors available to this process. For torch this
+            is a setting of the whole process: the last recogniser created determines it.
+        runtime: 'auto' (on a CPU ONNX Runtime if it is installed, or else torch with a log message; torch on a GPU),
             'torch', or 'onnxruntime' (on the CPU only).
 
     Raises:
-        RecognizerError: the weights file is missing, truncated or not MSFERNet's, the device is not there, or the
-            runtime is not installed or does not work.
+        RecognizerError: the weights file is missing, truncated or not of MSFERNet, the device is not available, or
+            the runtime is not installed or does not work.
     """
 
     def __init__(self, model_path: str | Path = '', device: str = 'auto', threads: int = 1, runtime: str = 'auto'):
@@ -54,7 +54,7 @@ class EmotionRecognizer:
             raise RecognizerError(f'threads must be at least 1, got {threads}')
         if runtime not in RUNTIMES:
             raise RecognizerError(f'unknown runtime {runtime!r}: choose one of {", ".join(RUNTIMES)}')
-        threads = min(threads, len(os.sched_getaffinity(0)))  # more would only wait for each other
+        threads = min(threads, len(os.sched_getaffinity(0)))  # more threads would only wait for each other
         torch.set_num_threads(threads)
         try:
             self._runtime = _start(model, device, threads, runtime)
@@ -64,12 +64,12 @@ class EmotionRecognizer:
 
     @property
     def device(self) -> str:
-        """Where the network really runs: 'cpu' or 'cuda:N'."""
+        """Device that the network actually runs on: 'cpu' or 'cuda:N'."""
         return self._runtime.device
 
     @property
     def runtime(self) -> str:
-        """What really runs the network: 'torch' or 'onnxruntime'."""
+        """Runtime that is actually used: 'torch' or 'onnxruntime'."""
         return self._runtime.name
 
     def probabilities(self, crops: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ class EmotionRecognizer:
 
         Raises:
             ValueError: another shape or dtype.
-            RecognizerError: the device fails, for example for want of memory.
+            RecognizerError: the device fails, for example because it is out of memory.
         """
         if crops.ndim != 3 or crops.shape[1:] != (INPUT_SIZE, INPUT_SIZE) or crops.dtype != np.uint8:
             raise ValueError(f'crops must be uint8 of shape (N, {INPUT_SIZE}, {INPUT_SIZE}), '
@@ -104,7 +104,7 @@ def _start(model: Model, device: str, threads: int, runtime: str) -> Runtime:
         except RuntimeFailure as error:
             if device != 'auto':
                 raise
-            log.warning('%s; so it runs on the CPU', error)
+            log.warning('%s; falling back to the CPU', error)
             model.network.cpu()
             place = torch.device('cpu')
     if runtime == 'torch':
@@ -114,9 +114,9 @@ def _start(model: Model, device: str, threads: int, runtime: str) -> Runtime:
     except RuntimeFailure as error:
         if runtime == 'onnxruntime':
             raise
-        # Not installed is a choice that one may make; what is installed and fails should be seen to.
+        # Not installing it is a valid choice; an installation that fails deserves a warning.
         log.log(logging.INFO if onnx_runtime.missing() else logging.WARNING,
-                'The network runs in torch, slower than in ONNX Runtime on a CPU: %s', error)
+                'Using PyTorch, which is slower than ONNX Runtime on a CPU: %s', error)
         return TorchRuntime(model, place)
 
 
@@ -135,5 +135,5 @@ def _choose_device(device: str, cpu_only: bool = False) -> torch.device:
     if device == 'auto':
         log.info('No CUDA device found: the network runs on the CPU.')
         return torch.device('cpu')
-    there = f'only cuda:0 to cuda:{count - 1} are there' if count else 'torch finds no CUDA device'
+    there = f'only cuda:0 to cuda:{count - 1} are present' if count else 'torch finds no CUDA device'
     raise RecognizerError(f'device {device} is not available: {there}; set device to auto or cpu')

@@ -1,4 +1,4 @@
-"""What can be set in the pipelines; every default is that of the node's parameter."""
+"""Settings of the pipelines; every default is that of the node parameter."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -30,18 +30,19 @@ class PipelineSettings:
 
 
 STRUCTURAL = ('model', 'device', 'runtime', 'threads', 'detector', 'detector_model', 'deterministic_ids')
-"""Settings that need a new pipeline; the others may be changed at any time."""
+"""Settings that require a new pipeline; the others can be changed at any time."""
 
 
 def check(settings: PipelineSettings) -> None:
-    """
+    """Check the ranges and choices of settings.
+
     Raises:
-        ValueError: a setting is outside of its range; the text names both.
+        ValueError: a setting is out of range; the message names both.
     """
     table = by_name(FER_NODE)
     for field in fields(settings):
         parameter = table.get(field.name)
         if parameter is None or (field.name in STRUCTURAL and parameter.choices):
-            continue  # choices of structural settings are refused where they are used, with the remedy
+            continue  # choices of structural settings are checked where they are used, with the remedy
         if text := problem(parameter, getattr(settings, field.name)):
             raise ValueError(text)

@@ -1,4 +1,4 @@
-"""How long the stages of a frame take."""
+"""Times the stages of a frame."""
 
 import time
 
@@ -12,7 +12,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def stop(self, stage: str) -> None:
-        """The time since the last call, or since the start, is that of `stage`."""
+        """End `stage`, which began at the last call or at the creation."""
         now = time.perf_counter()
         self.timings[stage] = now - self._last
         self._last = now

@@ -1,4 +1,4 @@
-"""The network run by PyTorch, on the CPU or a GPU."""
+"""The network in PyTorch, on the CPU or a GPU."""
 
 import io
 import warnings
@@ -16,12 +16,12 @@ PRECISIONS = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': to
 
 
 class TorchRuntime:
-    """See `fer_ros.perception.runtime.Runtime`.
+    """A `fer_ros.perception.runtime.Runtime`.
 
     Args:
         model: the network; it is moved to `device`.
-        device: where to run.
-        precision: of weights and features: 'float32', 'float16' or 'bfloat16'. The probabilities are float32.
+        device: device to run on.
+        precision: data type of weights and features: 'float32', 'float16' or 'bfloat16'. The probabilities are float32.
 
     Raises:
         RuntimeFailure: the network does not run there.
@@ -35,7 +35,7 @@ class TorchRuntime:
         self._dtype = PRECISIONS[precision]
         try:
             self._network = self._prepare(_Probabilities(model))
-            for count in (1, 1, 2):  # the first runs optimise
+            for count in (1, 1, 2):  # the first runs include optimisation
                 self.probabilities(np.zeros((count, INPUT_SIZE, INPUT_SIZE), np.uint8))
         except RuntimeError as error:
             raise RuntimeFailure(f'the network does not run on {device}: {first_line(error)}') from error
@@ -50,7 +50,7 @@ class TorchRuntime:
             raise RuntimeFailure(f'the network failed on {self._device}: {first_line(error)}') from error
 
     def _prepare(self, module: '_Probabilities') -> nn.Module:
-        """Trace and freeze: a quarter faster on a CPU than the modules run one by one."""
+        """Trace and freeze the module: a quarter faster on a CPU than running module by module."""
         module = module.eval().to(self._device, self._dtype, memory_format=torch.channels_last)
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore', DeprecationWarning)  # of torch.jit; its successor needs a C++ compiler
@@ -59,9 +59,9 @@ class TorchRuntime:
             return torch.jit.freeze(traced.eval())
 
     def _traced(self, module: '_Probabilities') -> bytes:
-        """The module as a TorchScript file, made once for each structure.
+        """The module as a TorchScript file, created once for each structure.
 
-        torch keeps what it has traced for good (33 MB for each recogniser made), but not what it has loaded.
+        torch never releases traced modules (33 MB for each recogniser), but it does release loaded ones.
         """
         key = repr(module), str(self._device), self._dtype
         if key not in _traces:

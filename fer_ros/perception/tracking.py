@@ -1,4 +1,4 @@
-"""Faces over time: each keeps its id while it is seen, and for a short while when it is not."""
+"""Tracks faces over time: each keeps its id while it is seen and for a short time afterwards."""
 
 import random
 from dataclasses import dataclass, field, replace
@@ -10,49 +10,50 @@ from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception.detection import Detection
 
 MAX_COST = 2.0
-"""A pair whose cost is not below this is no match. Cost: 1 − IoU, plus the distance as a share of the reach."""
+"""A pair with at least this cost is not a match. Cost: 1 − IoU, plus the distance relative to the search radius."""
 REACH = 1.0
-"""Centres further apart than this many face widths are no match…"""
+"""Search radius in face widths: centres further apart are not a match."""
 REACH_GROWTH = 1.0
-"""…and so many more for each second since the track was seen."""
+"""Growth of the search radius in face widths per second since the track was last seen."""
 MAX_SIZE_RATIO = 2.0
 MISSED_COST = 0.25
-"""Added to a track that was not seen in the last frame: where one face hides another, the detection belongs to the
-face in front, which has been seen all along."""
+"""Added to the cost of a track not seen in the last frame: if one face occludes another, the detection belongs to the
+face in front, which was visible all along.
+"""
 VELOCITY_MEMORY = 0.2
 """Time constant in seconds of the averaged velocity."""
 COASTING = 0.5
-"""A face that is not seen is taken to move on for at most this many seconds."""
+"""Seconds for which the position of an unseen face is extrapolated at most."""
 
-_LETTERS = 'abcdefghjkmnpqrstuvwxyz23456789'  # none that is mistaken for another
+_LETTERS = 'abcdefghjkmnpqrstuvwxyz23456789'  # without ambiguous ones
 
 
 @dataclass(eq=False)
 class Track:
-    """One face followed over time."""
+    """One face over time."""
 
     face_id: str
     box: tuple[float, float, float, float]
-    """Where it was last seen: (x, y, width, height) in pixels."""
+    """Last bounding box: (x, y, width, height) in pixels."""
     first_seen: float
-    """Stamp in seconds."""
+    """Stamp of the first detection, seconds."""
     last_seen: float
-    """Stamp in seconds."""
+    """Stamp of the last detection, seconds."""
     detection: Detection
-    """The last one."""
+    """The last detection."""
     missed: bool = False
-    """Not seen in the last frame."""
+    """Whether it was not seen in the last frame."""
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    """Of the centre, pixels per second."""
+    """Velocity of the centre, pixels per second."""
 
     def predicted_box(self, stamp: float) -> np.ndarray:
-        """(4,) where the face is at `stamp` if it moves on as it did."""
+        """Extrapolated bounding box (4,) at `stamp`."""
         box = np.array(self.box)
         box[:2] += self.velocity * min(max(stamp - self.last_seen, 0.0), COASTING)
         return box
 
     def moved(self, stamp: float) -> 'Track':
-        """A copy of it as `predicted_box` has it; the keypoints move along."""
+        """A copy at its `predicted_box`, with the keypoints moved accordingly."""
         box = self.predicted_box(stamp)
         shift = (box[:2] - self.box[:2]).astype(np.float32)
         box = tuple(box.tolist())
@@ -69,10 +70,10 @@ class Track:
 
 
 class FaceTracker:
-    """Gives detections the ids of the faces they continue.
+    """Assigns detections to tracks.
 
     Args:
-        timeout: seconds after which a face that is not seen loses its id. May be changed at any time.
+        timeout: seconds after which an unseen face loses its id. May be changed at any time.
         deterministic_ids: 'f1', 'f2', … in order of appearance instead of random ids.
     """
 
@@ -85,25 +86,25 @@ class FaceTracker:
 
     @property
     def living_ids(self) -> set[str]:
-        """Of all faces followed, those not seen in the last frame among them."""
+        """Ids of all living tracks, including those not seen in the last frame."""
         return {track.face_id for track in self._tracks}
 
     def reset(self) -> None:
-        """Forget all faces. Ids given afterwards are new ones."""
+        """Discard all tracks; ids assigned afterwards are new."""
         self._tracks = []
         self._stamp = None
 
     def carried_on(self, stamp: float) -> list[Track]:
-        """Where the faces of the last `update` should be by now, without looking: copies, in no special order."""
+        """Copies of the tracks seen in the last `update`, extrapolated to `stamp`, in no particular order."""
         return [track.moved(stamp) for track in self._tracks if not track.missed]
 
     def update(self, detections: list[Detection], stamp: float) -> list[Track]:
-        """Follow the faces to the next frame.
+        """Assign the detections of the next frame.
 
         Args:
-            detections: of the frame, in any order.
-            stamp: of the frame, seconds. One that lies back by more than `timeout` starts anew, as one far
-                ahead does; smaller steps back count as no time at all.
+            detections: detections of the frame, in any order.
+            stamp: stamp of the frame, seconds. One that is older by more than `timeout` resets the tracker, as does
+                one far ahead; smaller steps back count as no elapsed time.
 
         Returns:
             The tracks of `detections`, in their order.
@@ -133,7 +134,7 @@ class FaceTracker:
         reach = np.array([REACH + REACH_GROWTH * max(stamp - track.last_seen, 0.0) for track in self._tracks])
         extra = np.array([MISSED_COST if track.missed else 0.0 for track in self._tracks])
         cost = _costs(predicted, np.array([d.box for d in detections]), reach) + extra[:, None]
-        # With every impossible pair at one price, leaving a face alone is weighed against stretching two pairs.
+        # With a uniform cost of impossible pairs, an unmatched face is weighed against two poor matches.
         cost = np.minimum(cost, MAX_COST)
         return {int(column): self._tracks[row] for row, column in zip(*linear_sum_assignment(cost), strict=True)
                 if cost[row, column] < MAX_COST}
@@ -148,7 +149,7 @@ class FaceTracker:
 
 
 def _costs(tracks: np.ndarray, detections: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """(T, D) of boxes (T, 4) and (D, 4); at least MAX_COST where a pair is impossible."""
+    """Costs (T, D) of boxes (T, 4) and (D, 4); at least MAX_COST for impossible pairs."""
     low = np.maximum(tracks[:, None, :2], detections[None, :, :2])
     high = np.minimum(tracks[:, None, :2] + tracks[:, None, 2:], detections[None, :, :2] + detections[None, :, 2:])
     common = np.clip(high - low, 0, None).prod(2)

@@ -1,1 +1,1 @@
-"""Faces in recordings: video files, rosbag2 and a camera; no ROS installation is needed for any."""
+"""Analysis of recordings: video files, rosbag2 and cameras, without a ROS installation."""

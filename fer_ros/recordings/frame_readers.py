@@ -1,4 +1,4 @@
-"""Frames of recordings, with their times."""
+"""Reads the frames of recordings with their times."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from fer_ros.recordings.inputs import Input, InputError
 
 IMAGES = {'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
 _NEW_TIME_LINE = 1_000_000_000
-"""ns: header stamps that jump back further have begun anew, as when several drives are in one bag."""
+"""Nanoseconds: header stamps that jump back further start a new time line, as with several drives in one bag."""
 
 
 @dataclass(frozen=True)
@@ -22,36 +22,38 @@ class Frame:
     """One frame of a recording."""
 
     index: int
-    """Counted from 0 over all frames, also those left out."""
+    """Number of the frame from 0, counting skipped frames too."""
     time_ns: int
-    """Since the first frame; larger than that of the frame before."""
+    """Nanoseconds since the first frame; greater than that of the previous frame."""
     image: np.ndarray
     """uint8 (H, W, 3) BGR."""
 
 
 class FrameReader(Protocol):
-    """Read once, from its beginning."""
+    """Reads a recording once, from its beginning."""
 
     rate: float
-    """Usual frames per second."""
+    """Nominal frames per second."""
     expected: float
-    """Number of frames, perhaps a guess; 0 where it is unknown."""
+    """Number of frames, possibly an estimate; 0 if unknown."""
     warning: str
-    """What was wrong with the recording up to now without stopping it; empty when nothing was."""
+    """A problem that did not stop the reader; empty if there was none."""
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Every `every`-th frame. Raises InputError."""
+        """Yield every `every`-th frame. Raises InputError."""
 
     def close(self) -> None: ...
 
 
 def open_reader(item: Input, topic: str = '') -> FrameReader:
-    """
+    """Open the reader of an input.
+
     Args:
-        topic: of the images in a bag; needed only where there are several.
+        item: the input.
+        topic: image topic of a bag; required only if there are several.
 
     Raises:
-        InputError: it cannot be read, or holds no images.
+        InputError: it cannot be read, or contains no images.
     """
     try:
         if item.kind == 'bag':
@@ -62,8 +64,10 @@ def open_reader(item: Input, topic: str = '') -> FrameReader:
 
 
 class VideoReader:
-    """A video file; times are the container's stamps, so that a variable frame rate is right, and pictures are turned
-    as the container's rotation says. Where stamps are missing or run backwards, the frame rate gives the time.
+    """A video file.
+
+    Times are the presentation times of the container, so that variable frame rates are handled, and its rotation is
+    applied. Where the times are missing or decrease, they are derived from the frame rate.
     """
 
     def __init__(self, path: Path):
@@ -96,22 +100,23 @@ class VideoReader:
 
 
 class BagReader:
-    """Images of one topic of a rosbag2 recording; times are the header stamps, or the times of recording where a
-    driver does not stamp.
+    """Images of one topic of a rosbag2 recording.
+
+    Times are the header stamps, or the times of recording if the driver does not stamp.
     """
 
     def __init__(self, path: Path, topic: str = ''):
-        # Not needed for video files, and slow to import.
+        # Imported late: not needed for video files, and slow.
         from rosbags.highlevel import AnyReader
         from rosbags.typesys import Stores, get_typestore
         self._path, self._unreadable, self._why = path, 0, ''
         self._late = 0
         try:
-            # Older sqlite3 recordings do not hold their message definitions; the images' never changed.
+            # Older sqlite3 recordings lack message definitions; those of images never changed.
             self._reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
             self._reader.open()
-        except Exception as error:  # the storage plug-ins let through whatever sqlite3, YAML or struct raise
-            raise InputError(f'{path} is not a rosbag2 recording that can be read: {_one_line(error)}') from error
+        except Exception as error:  # the storage plug-ins do not catch exceptions of sqlite3, YAML or struct
+            raise InputError(f'{path} cannot be opened as a rosbag2 recording: {_one_line(error)}') from error
         try:
             self._connections = self._choose(topic)
         except InputError:
@@ -125,7 +130,7 @@ class BagReader:
         images = [c for c in self._reader.connections if c.msgtype in IMAGES]
         topics = sorted({c.topic for c in images})
         if not topics:
-            raise InputError(f'{self._path} holds no topic of type {" or ".join(IMAGES)}')
+            raise InputError(f'{self._path} contains no topic of type {" or ".join(IMAGES)}')
         if topic and topic not in topics:
             raise InputError(f'{self._path} has no images on {topic}: choose --topic from {", ".join(topics)}')
         if not topic and len(topics) > 1:
@@ -136,9 +141,9 @@ class BagReader:
     def warning(self) -> str:
         parts = []
         if self._unreadable:
-            parts.append(f'{self._unreadable} images could not be read ({self._why})')
+            parts.append(f'{self._unreadable} images could not be decoded ({self._why})')
         if self._late:
-            parts.append(f'{self._late} images had a stamp not newer than the one before and were left out')
+            parts.append(f'{self._late} images were skipped because their stamp was not newer than the previous one')
         return f'{self._path}: {"; ".join(parts)}' if parts else ''
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
@@ -161,9 +166,9 @@ class BagReader:
                 last_ns, last_recorded_ns = stamp_ns - base_ns, recorded_ns
                 yield Frame(index, last_ns, image)
         except (ValueError, OSError, ArithmeticError, LookupError) as error:
-            raise InputError(f'{self._path} cannot be read to its end: {_one_line(error)}') from error
+            raise InputError(f'{self._path} cannot be read to the end: {_one_line(error)}') from error
         if last_ns < 0 and self._unreadable:
-            raise InputError(f'none of the {self._unreadable} images in {self._path} could be read: {self._why}')
+            raise InputError(f'none of the {self._unreadable} images in {self._path} could be decoded: {self._why}')
 
     def _decode(self, connection, data: bytes):
         try:
@@ -179,7 +184,7 @@ class BagReader:
 
 
 class CameraReader:
-    """A camera, until it is stopped; times are those at which its frames were read."""
+    """A camera, until it is stopped; times are those of receipt."""
 
     expected, warning = 0.0, ''
 

@@ -1,4 +1,4 @@
-"""What process_video was asked to read."""
+"""Finds the inputs of process_video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from pathlib import Path
 
 VIDEOS = ('.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.ogv',
           '.ts', '.webm', '.wmv')
-"""Names in a folder that end so are taken as videos; a file that is named itself is tried whatever its name is."""
+"""Suffixes of videos in a folder; a file given explicitly is tried whatever its name is."""
 BAGS = ('.mcap', '.db3')
 
 
 class InputError(Exception):
-    """An input cannot be found or read; the text is one line that names it and the remedy."""
+    """An input cannot be found or read; the message is one line that names it and the remedy."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """One recording, or a camera."""
+    """A recording or a camera."""
 
     source: str
     """Path, camera number or device."""
     name: str
-    """Of the output files, without suffix; different for each input of a run."""
+    """Name of the output files without suffix; unique within a run."""
     kind: str
-    """video, bag or camera."""
+    """Kind of input: video, bag or camera."""
 
     def identity(self) -> dict:
-        """What tells this content from another: path, size in bytes and time of change."""
+        """Identity of the content: path, size in bytes and time of modification."""
         if self.kind == 'camera':
             return {'path': self.source}
         files = sorted(Path(self.source).iterdir()) if Path(self.source).is_dir() else [Path(self.source)]
@@ -36,19 +36,19 @@ class Input:
 
     @property
     def size(self) -> int:
-        """Bytes, at least 1; of a camera 0."""
+        """Size in bytes, at least 1; 0 for a camera."""
         return max(1, self.identity()['size']) if self.kind != 'camera' else 0
 
 
 def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> list[Input]:
-    """The recordings that `arguments` name: files, bags (folders with a metadata.yaml), cameras, and folders, which are
-    searched to the bottom.
+    """Find the inputs given by command-line arguments.
 
     Args:
-        leave_out: folder whose files are not taken, although it may lie in one that is searched.
+        arguments: files, bags (folders with a metadata.yaml), cameras, and folders, which are searched recursively.
+        leave_out: folder that is skipped, even if it is inside a searched one.
 
     Raises:
-        InputError: there is nothing of a name, or no recording in a folder.
+        InputError: an argument does not exist, or a folder contains no recording.
     """
     found: dict[str, str] = {}
     for argument in arguments:
@@ -64,7 +64,7 @@ def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> list
         elif argument.isdecimal() or argument.startswith('/dev/'):
             found[argument] = 'camera'
         else:
-            raise InputError(f'there is no {argument}: give video files, rosbag2 folders, folders of these, or a '
+            raise InputError(f'{argument} does not exist: give video files, rosbag2 folders, folders of these, or a '
                              'camera number')
     names = _names(list(found))
     return [Input(source, names[source], kind) for source, kind in found.items()]
@@ -89,7 +89,7 @@ def _search(folder: Path, leave_out: Path | None) -> dict[str, str]:
 
 
 def _names(sources: list[str]) -> dict[str, str]:
-    """Stems where they differ, else names with more of the path."""
+    """Unique names: the stems if they differ, otherwise names with more of the path."""
     def name(source: str, parts: int) -> str:
         path = Path(source).absolute()
         if source.isdecimal() or source.startswith('/dev/'):

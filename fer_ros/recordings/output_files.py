@@ -1,4 +1,4 @@
-"""The files that are written for a recording: seen under their names only when all are complete."""
+"""Writes the output files of a recording, which appear under their names only when all are complete."""
 
 import json
 import os
@@ -20,25 +20,25 @@ from fer_ros.results.faces_csv import FacesCsv
 from fer_ros.results.history import FacesHistory
 
 MIN_LIFE: float = defaults(VALENCE_PLOT)['min_life']
-"""Seconds; faces followed for less are in the CSV, but not drawn."""
+"""Seconds; faces tracked for less are in the CSV, but not drawn."""
 WINDOW = 30.0
-"""Seconds of the line under an annotated frame."""
+"""Length in seconds of the plot below an annotated frame."""
 FLUSH = 1.0
-"""Seconds of work that are lost at most when the program is killed."""
+"""Maximum seconds of results that are lost if the program is killed."""
 
 
 class OutputFiles:
-    """CSV, summary, picture and perhaps an annotated video of one recording.
+    """CSV, summary, plot and optionally an annotated video of one recording.
 
-    Until `complete` the files lie beside with ``.partial`` in their names; `close` leaves there what was written.
+    Until `complete` the files have ``.partial`` in their names; `close` keeps partial results there.
 
     Args:
-        folder: made if it is not there.
-        name: of the files, without suffix.
-        rate: frames per second of the annotated video; 0: none is made.
+        folder: created if it does not exist.
+        name: name of the files without suffix.
+        rate: frames per second of the annotated video; 0: no video.
 
     Raises:
-        OSError: here and in every method: a file cannot be written.
+        OSError: also in every method: a file cannot be written.
     """
 
     def __init__(self, folder: Path, name: str, rate: float = 0.0) -> None:
@@ -46,7 +46,7 @@ class OutputFiles:
         self._paths = {suffix: folder / f'{name}.{suffix}' for suffix in ('csv', 'png', 'mp4', 'json')}
         for path in self._paths.values():
             partial(path).unlink(missing_ok=True)
-            partial(partial(path)).unlink(missing_ok=True)  # of a recorder that was killed
+            partial(partial(path)).unlink(missing_ok=True)  # left by a writer that was killed
         self._file = partial(self._paths['csv']).open('w', encoding='utf-8', newline='')
         self._csv = FacesCsv(self._file)
         self._flushed = time.monotonic()
@@ -55,7 +55,7 @@ class OutputFiles:
         self._video = _AnnotatedVideo(partial(self._paths['mp4']), rate, self._colours) if rate else None
 
     def add(self, index: int, image: np.ndarray, frame: FacesFrame) -> None:
-        """`frame` holds what was read in `image`; its stamp counts from the first frame."""
+        """Add a frame: `image`, uint8 (H, W, 3) BGR, and its faces, with a stamp that counts from the first frame."""
         for face in frame.faces:
             self._csv.write(frame.stamp_ns, index, face)
         if time.monotonic() - self._flushed > FLUSH:
@@ -66,7 +66,7 @@ class OutputFiles:
             self._video.add(image, frame)
 
     def complete(self, summary: dict) -> list[Path]:
-        """Write what is left to write and give all files their names, the summary last."""
+        """Write the remaining data and rename all files to their final names, the summary last."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -84,14 +84,14 @@ class OutputFiles:
         return [self._paths[suffix] for suffix in written]
 
     def close(self) -> None:
-        """Keep what was written, under the partial names. After `complete` it does nothing."""
+        """Close the files and keep partial results under the partial names; no effect after `complete`."""
         self._file.close()
         if self._video is not None:
             self._video.close()
 
 
 class _AnnotatedVideo:
-    """Frames with what was read in them, above the line of the last seconds; of constant rate."""
+    """Annotated frames above the plot of the last seconds, at a constant frame rate."""
 
     def __init__(self, path: Path, rate: float, colours: FaceColours) -> None:
         self._path = path
@@ -105,7 +105,7 @@ class _AnnotatedVideo:
 
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
         self._history.add(frame)
-        # The frame before stays until this one; longer pauses would be left out by the recorder.
+        # The previous frame is shown until this one; the writer would cut longer pauses.
         while self._shown is not None and frame.stamp - self._time > LONGEST_GAP / 2:
             self._record(self._shown, self._time + LONGEST_GAP / 2)
         if self._shown is not None:

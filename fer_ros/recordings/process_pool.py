@@ -1,6 +1,6 @@
-"""Recordings in several processes at once, each with its own pipeline.
+"""Processes recordings in several processes, each with its own pipeline.
 
-A process that dies, as of a decoder's fault or for want of memory, fails one input and is replaced.
+A process that dies, because of a decoder or lack of memory, fails one input and is replaced.
 """
 
 import multiprocessing
@@ -17,22 +17,22 @@ from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, process
 
 REPORTS = 0.2
-"""Seconds between two reports of progress."""
+"""Seconds between two progress reports."""
 PATIENCE = 15.0
-"""Seconds that a process gets to put away its work when all is stopped."""
+"""Seconds that a process has to save partial results when the run is interrupted."""
 
 
 class PoolError(Exception):
-    """No input can be processed: the model, the device or the detector cannot be used. The text is one line."""
+    """No input can be processed: model, device or detector cannot be used. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one input ended."""
+    """Outcome of one input."""
 
     item: Input
     summary: dict | None = None
-    """As `process` returns it; None when it failed or was interrupted."""
+    """As returned by `process`; None if it failed or was interrupted."""
     error: str = ''
     interrupted: bool = False
 
@@ -43,12 +43,16 @@ def process_all(items: Sequence[Input], folder: Path, settings: Settings, jobs: 
     """Process `items` in `jobs` processes.
 
     Args:
-        progress: called with an input, its frames processed and the share of it done, now and then.
-        ended: called once for every input that was begun.
-        stopped: when it turns true, everything is put away and no other input is begun.
+        items: the inputs.
+        folder: folder of the outputs.
+        settings: settings of the run.
+        jobs: number of processes.
+        progress: called repeatedly with an input, its number of processed frames and the fraction done.
+        ended: called once for every input that was started.
+        stopped: when it returns true, partial results are saved and no further input is started.
 
     Raises:
-        PoolError: see there.
+        PoolError: no input can be processed.
     """
     waiting = list(items)
     workers: list[_Worker] = []
@@ -77,10 +81,10 @@ def process_all(items: Sequence[Input], folder: Path, settings: Settings, jobs: 
 
 
 class _Worker:
-    """One process, and what it is at."""
+    """One process and its current input."""
 
     def __init__(self, item: Input, folder: Path, settings: Settings) -> None:
-        # A forked process would share the state of libraries that have threads.
+        # A forked process would share the state of libraries with threads.
         context = multiprocessing.get_context('spawn')
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, folder, settings), daemon=True)
@@ -91,11 +95,11 @@ class _Worker:
 
     def begin(self, item: Input) -> None:
         self.item = item
-        with suppress(OSError):  # it has died, which `look` finds out
+        with suppress(OSError):  # it has died, which `look` detects
             self.connection.send(item)
 
     def stop(self) -> None:
-        """Ask it to put away its work; kill it when it does not."""
+        """Ask the process to save partial results; kill it if it does not."""
         if not self._told_to_stop:
             self._told_to_stop = time.monotonic()
             with suppress(OSError):
@@ -104,7 +108,7 @@ class _Worker:
             self.process.kill()
 
     def look(self, progress: Callable[[Input, int, float], None]) -> Outcome | None:
-        """What came of its input, or None while it is at it."""
+        """The outcome of its input, or None while it is being processed."""
         try:
             while self.connection.poll():
                 kind, value = self.connection.recv()
@@ -122,7 +126,7 @@ class _Worker:
             return Outcome(self.item, interrupted=True)
         code = self.process.exitcode
         why = f'signal {-code}' if code is not None and code < 0 else f'code {code}'
-        return Outcome(self.item, error=f'{self.item.source}: the process working on it died with {why}')
+        return Outcome(self.item, error=f'{self.item.source}: its process died with {why}')
 
     def end(self) -> None:
         self.connection.close()
@@ -133,8 +137,8 @@ class _Worker:
 
 
 def _work(connection: Connection, folder: Path, settings: Settings) -> None:
-    """The process: one input after the other, until the connection is closed."""
-    # The terminal sends it to all processes; the one that was started decides.
+    """Run in the process: handle one input after the other until the connection is closed."""
+    # The terminal sends SIGINT to all processes; the main program handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
@@ -161,7 +165,7 @@ def _work_on(item: Input, connection: Connection, folder: Path, settings: Settin
         if time.monotonic() - last > REPORTS:
             last = time.monotonic()
             connection.send(('progress', (frames, share)))
-        return connection.poll()  # all that can come now is the word to stop, or the end of the connection
+        return connection.poll()  # the only possible message is the request to stop, or the end of the connection
 
     try:
         answer = ('summary', process(item, folder, settings, pipeline, report))
@@ -170,5 +174,5 @@ def _work_on(item: Input, connection: Connection, folder: Path, settings: Settin
     except (InputError, OSError) as error:
         text = ' '.join(str(error).split())
         answer = ('error', text if item.source in text else f'{item.source}: {text}')
-    with suppress(OSError):  # the program has been killed
+    with suppress(OSError):  # the program was killed
         connection.send(answer)

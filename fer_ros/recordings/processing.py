@@ -1,4 +1,4 @@
-"""One recording through the pipeline."""
+"""Processes one recording with the pipeline."""
 
 import json
 import time
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from fer_ros.perception.pipeline import FacePipeline
 
 MOST_RATE = 60.0
-"""Frames per second of an annotated video at most."""
+"""Maximum frames per second of an annotated video."""
 _DEFAULTS = defaults(FER_NODE)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run was asked for; with the same settings a finished input need not be done again."""
+    """Settings of a run; an input that was finished with the same settings can be skipped."""
 
     topic: str = ''
-    """Of the images in a bag."""
+    """Image topic of a bag."""
     every: int = 1
-    """Only every so-manieth frame is read."""
+    """Only every N-th frame is processed."""
     max_faces: int = _DEFAULTS['max_faces']
     seconds: float = 0.0
-    """Only so much of the beginning is read; 0: all."""
+    """Seconds from the beginning that are processed; 0: all."""
     annotated: bool = False
     model: str = _DEFAULTS['model']
     device: str = _DEFAULTS['device']
@@ -45,26 +45,26 @@ class Settings:
 
 
 def create_pipeline(settings: Settings) -> 'FacePipeline':
-    """The pipeline of a run with `settings`.
+    """Create the pipeline of a run.
 
     Raises:
         PipelineError: the model, the device, the runtime or the detector cannot be used as asked.
     """
-    # Only here: torch and MediaPipe take seconds, and a mistake in the arguments should be told at once.
+    # Imported late: torch and MediaPipe take seconds, and a mistake in the arguments should be reported at once.
     from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
     try:
         return FacePipeline(PipelineSettings(model=settings.model, device=settings.device, runtime=settings.runtime,
                                              detector=settings.detector, max_faces=settings.max_faces))
-    except ValueError as error:  # a value out of its range
+    except ValueError as error:  # a value out of range
         raise PipelineError(str(error)) from error
 
 
 class Interrupted(Exception):
-    """Processing was stopped from outside; what was written lies under partial names."""
+    """Processing was interrupted; partial results are kept under the partial names."""
 
 
 def finished(item: Input, folder: Path, settings: Settings) -> bool:
-    """Whether `folder` holds complete outputs of this very input, made with the same settings."""
+    """Whether `folder` contains complete outputs of this input with the same settings."""
     summary = _summary(folder, item)
     return bool(summary) and summary.get('input') == item.identity() and summary.get('settings') == asdict(settings)
 
@@ -79,20 +79,24 @@ def _summary(folder: Path, item: Input) -> dict:
 def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeline',
             report: Callable[[int, float], bool] = lambda frames, share: False,
             watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None) -> dict:
-    """Read the faces of a recording and write `OutputFiles`.
+    """Classify the faces of a recording and write `OutputFiles`.
 
     Args:
-        pipeline: it is reset.
-        report: called after each frame with the frames processed and the share done (0 to 1); true stops.
-        watch: called with each frame (uint8 BGR) and what was read in it, before it is written.
+        item: the recording.
+        folder: folder of the outputs.
+        settings: settings of the run.
+        pipeline: the pipeline; it is reset.
+        report: called after each frame with the number of processed frames and the fraction done (0 to 1); if it
+            returns true, processing is interrupted.
+        watch: called with each frame, uint8 (H, W, 3) BGR, and its faces, before they are written.
 
     Returns:
-        The summary, as it stands in the JSON file; its `warning` tells what was wrong with the input.
+        The summary, as in the JSON file; its `warning` reports problems of the input.
 
     Raises:
-        InputError: the input cannot be read, or the outputs of another input have its name.
+        InputError: the input cannot be read, or outputs of another input have its name.
         OSError: an output cannot be written.
-        Interrupted: `report` said so. A camera ends well then.
+        Interrupted: `report` returned true; for a camera the outputs are completed instead.
     """
     other = _summary(folder, item).get('input', {}).get('path')
     if other is not None and other != item.identity()['path']:
@@ -106,7 +110,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
             if stopped and item.kind != 'camera':
                 raise Interrupted(item.source)
             if not summary.frames:
-                raise InputError(f'{item.source} holds no frame that can be read')
+                raise InputError(f'{item.source} contains no frame that can be decoded')
             result = {
                 'input': item.identity(), 'settings': asdict(settings), 'warning': warning,
                 **summary.result(),
@@ -121,7 +125,7 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
     stopped, failures = False, []
-    ids: dict[str, str] = {}  # f1, f2, … in each recording, whatever was processed before it
+    ids: dict[str, str] = {}  # f1, f2, … in each recording, independent of earlier ones
     for frame in reader.frames(settings.every):
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break

@@ -1,4 +1,4 @@
-"""A recording in a few numbers."""
+"""The statistics of a recording."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from fer_ros.emotions import EMOTIONS, GROUPS, group
 from fer_ros.results.faces import FaceEmotion
 
 LONGEST = 1.0
-"""Seconds that one frame counts for at most: a pause of the recording says nothing about a face."""
+"""Maximum seconds that one frame counts for: a pause of the recording has no information about a face."""
 
 
 @dataclass
@@ -17,7 +17,7 @@ class _Face:
     frames: int = 0
     seconds: float = 0.0
     valence: float = 0.0
-    """Times seconds."""
+    """Sum of valence times seconds."""
     emotions: dict[str, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
     """Seconds."""
     groups: dict[str, float] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0.0))
@@ -30,11 +30,13 @@ class _Face:
 
 
 class Summary:
-    """Takes in the faces of frame after frame. Means and shares are over time, so that variable frame rates count
-    right: each frame counts until the next.
+    """Accumulates the faces of successive frames.
+
+    Means and fractions are over time, so that variable frame rates are weighted correctly: each frame counts until the
+    next.
 
     Args:
-        min_life: seconds; faces followed for less are counted apart.
+        min_life: seconds; faces tracked for less are counted separately.
     """
 
     def __init__(self, min_life: float) -> None:
@@ -65,7 +67,7 @@ class Summary:
             self._all.add(face, self._step)
 
     def result(self) -> dict:
-        """Of all that was added; the last frame counts as long as the one before."""
+        """The statistics of all frames; the last frame counts as long as the one before."""
         self._count()
         self._shown = ()
         lasting = {i: f for i, f in self._faces.items() if f.last_s - f.first_s >= self._min_life}

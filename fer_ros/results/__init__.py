@@ -1,1 +1,1 @@
-"""What was found in faces, over time: one frame, its JSON, the table, the history. No ROS."""
+"""The results over time: faces of one frame, JSON, CSV, history. No ROS."""

@@ -1,4 +1,4 @@
-"""What the pipeline says of a frame, and the JSON in which the node hands it to its companions."""
+"""The faces of a frame, and the JSON in which the node publishes them on ``~/faces``."""
 
 import json
 import math
@@ -14,43 +14,43 @@ class FaceEmotion:
     """One face in one frame."""
 
     face_id: str
-    """Of the track: starts with a letter, not persistent over visits."""
+    """Id of the track: starts with a letter, is not persistent over visits."""
     box: tuple[float, float, float, float]
-    """Bounding box (x, y, width, height) in pixels of the image; may reach over its border."""
+    """Bounding box (x, y, width, height) in pixels of the image; may extend beyond it."""
     probabilities: tuple[float, ...]
-    """Of the seven emotions in the order of `EMOTIONS`, smoothed over time, sum 1."""
+    """Probabilities of the seven emotions in the order of `EMOTIONS`, smoothed over time; their sum is 1."""
     emotion: str
     """One of `EMOTIONS`: the likeliest of the group that wins, see `fer_ros.emotions.decide`."""
     confidence: float
-    """Its probability, 0 to 1."""
+    """Probability of `emotion`, 0 to 1."""
     valence: float
-    """−1 to 1, of the smoothed probabilities."""
+    """Valence of the smoothed probabilities, −1 to 1."""
     raw_valence: float
-    """−1 to 1, of this frame alone."""
+    """Valence of this frame alone, −1 to 1."""
 
 
 @dataclass(frozen=True)
 class FacesFrame:
-    """All faces of one frame; an empty list says that no face was seen."""
+    """All faces of one frame; empty if no face was seen."""
 
     stamp_ns: int
-    """The image's header stamp in nanoseconds."""
+    """Header stamp of the image in nanoseconds."""
     frame_id: str
     width: int
     height: int
-    """Of the image, in pixels."""
+    """Size of the image in pixels."""
     faces: tuple[FaceEmotion, ...] = ()
     primary: str | None = None
-    """face_id of the face that ``~/emotion`` and ``~/valence`` speak of."""
+    """face_id of the face that is reported on ``~/emotion`` and ``~/valence``."""
 
     @property
     def stamp(self) -> float:
-        """Seconds."""
+        """The stamp in seconds."""
         return self.stamp_ns * 1e-9
 
 
 def encode(frame: FacesFrame) -> str:
-    """JSON of `frame`, in the schema that docs/faces.md describes."""
+    """The JSON of `frame`, in the schema described in docs/faces.md."""
     return json.dumps({
         'version': SCHEMA_VERSION,
         'stamp': {'sec': frame.stamp_ns // 1_000_000_000, 'nanosec': frame.stamp_ns % 1_000_000_000},
@@ -70,10 +70,10 @@ def encode(frame: FacesFrame) -> str:
 
 
 def decode(text: str) -> FacesFrame:
-    """The frame in a ``~/faces`` message.
+    """The frame encoded in a ``~/faces`` message.
 
     Raises:
-        ValueError: the text is not JSON of this schema; the message says what is wrong.
+        ValueError: `text` is not JSON of this schema; the message says what is wrong.
     """
     try:
         data = json.loads(text)

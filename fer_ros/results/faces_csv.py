@@ -11,7 +11,7 @@ COLUMNS = ('time_s', 'frame', 'face_id', 'x', 'y', 'width', 'height', 'emotion',
 
 
 class FacesCsv:
-    """Writes the header line at once and a row for each face.
+    """Writes the header line when created, and one row per face.
 
     Args:
         file: open for writing text with ``newline=''``.
@@ -22,9 +22,10 @@ class FacesCsv:
         self._writer.writerow(COLUMNS)
 
     def write(self, time_ns: int, frame: int, face: FaceEmotion) -> None:
-        """
+        """Write the row of one face.
+
         Args:
-            time_ns: written in seconds with six decimals.
+            time_ns: nanoseconds; written in seconds with six decimals.
             frame: number of the frame.
         """
         seconds, micros = divmod((time_ns + 500) // 1000, 1_000_000)

@@ -1,4 +1,4 @@
-"""What was read in the faces of the last seconds, or of a whole recording: the data behind the valence plot."""
+"""The faces of the last seconds, or of a whole recording: the data of the valence plot."""
 
 import math
 import threading
@@ -14,22 +14,22 @@ from fer_ros.results.faces import FaceEmotion, FacesFrame
 Outcome = Literal['added', 'late', 'restarted']
 
 LATE = 1.0
-"""Seconds: a stamp this much before the newest or less is out of order; one further back is another time line."""
+"""Seconds: a stamp up to this much older than the newest is out of order; an older one starts a new time line."""
 
 SAMPLE = np.dtype([('stamp_ns', 'i8'), ('frame', 'i8'), ('valence', 'f4'), ('raw_valence', 'f4'), ('emotion', 'u1'),
                    ('confidence', 'f4'), ('box', 'f4', 4), ('probabilities', 'f4', len(EMOTIONS))])
-"""One face in one frame; `frame` counts all frames, also those without a face, `emotion` is an index of `EMOTIONS`."""
+"""One face in one frame; `frame` counts all frames, including those without a face; `emotion` indexes `EMOTIONS`."""
 
 
 @dataclass(frozen=True)
 class FaceSeries:
-    """One face's samples, in the order of time."""
+    """The samples of one face in temporal order."""
 
     face_id: str
     first_seen_ns: int
-    """Also when that is before the first sample kept."""
+    """Stamp of the first sighting, which may be older than the first sample kept."""
     samples: np.ndarray
-    """Of dtype `SAMPLE`, at least one. Read-only view; it stays as it is while the history goes on."""
+    """Array of dtype `SAMPLE`, not empty: a read-only view that does not change while the history grows."""
 
     @property
     def life(self) -> float:
@@ -38,24 +38,26 @@ class FaceSeries:
 
 
 def breaks(samples: np.ndarray, longest_step: int) -> np.ndarray:
-    """Where a face's line has a gap before: indices (int64) of `samples` that come after frames without the face, or
-    more than `longest_step` ns after the sample before.
+    """Where the line of a face has gaps: indices (int64) of the `samples` that follow frames without the face, or that
+    are more than `longest_step` ns later than the previous sample.
     """
     return np.flatnonzero((np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > longest_step)) + 1
 
 
 class FacesHistory:
-    """Keeps the faces of the last `seconds`, by the stamps of their images.
+    """Keeps the faces of the last `seconds`, measured by the image stamps.
 
-    A frame that is not newer than the newest is left out, so that samples are always in order. A stamp more than `LATE`
-    before the newest (a recording that starts anew, a simulation reset) begins a new history: two time lines cannot
-    share an axis. Frames that are far ahead push out all that is older than `seconds`, as a pause would.
+    A frame that is not newer than the newest one is skipped, so that samples are always in order. A stamp that is more
+    than `LATE` older than the newest (a recording that restarts, a simulation that is reset) starts a new history,
+    since two time lines cannot share an axis. A frame far ahead discards everything older than `seconds`, as a pause
+    would.
 
-    Memory is about 80 bytes a face and frame; at most `max_samples` faces are kept, the newest. Any thread may
-    read while one adds.
+    A sample takes about 80 bytes; at most the newest `max_samples` samples are kept. Any thread may read while one
+    adds.
 
     Args:
-        seconds: length kept; `math.inf` keeps everything.
+        seconds: length of the history; `math.inf` keeps everything.
+        max_samples: limit over all faces.
     """
 
     def __init__(self, seconds: float = math.inf, max_samples: float = math.inf) -> None:
@@ -71,10 +73,10 @@ class FacesHistory:
         self._last: FacesFrame | None = None
 
     def add(self, frame: FacesFrame) -> Outcome:
-        """Take in a frame; 'late' says that it was left out, 'restarted' that all before was dropped.
+        """Add a frame; 'late' means that it was skipped, 'restarted' that everything before it was discarded.
 
         Raises:
-            ValueError: a face's emotion is not one of `EMOTIONS`; nothing was taken in.
+            ValueError: the emotion of a face is not one of `EMOTIONS`; nothing was added.
         """
         emotions = [EMOTIONS.index(face.emotion) for face in frame.faces]
         with self._lock:
@@ -101,7 +103,7 @@ class FacesHistory:
             self._drop_before(self._stamps.rows[-1] - int(self.seconds * 1e9))
         samples = sum(len(face.rows) for face in self._faces.values())
         if samples > self._max_samples:
-            # A tenth at once, so that the search is rare.
+            # A tenth at a time, so that the search is rare.
             stamps = np.concatenate([face.rows.rows['stamp_ns'] for face in self._faces.values()])
             surplus = samples - int(0.9 * self._max_samples)
             self._drop_before(int(np.partition(stamps, surplus)[surplus]))
@@ -119,17 +121,17 @@ class FacesHistory:
         return self._last
 
     def stamps(self) -> np.ndarray:
-        """Nanoseconds (int64) of all frames kept, also those without a face, in order; a read-only view."""
+        """Stamps in ns (int64) of all frames kept, including those without a face, in order; a read-only view."""
         with self._lock:
             return self._stamps.rows
 
     def series(self) -> list[FaceSeries]:
-        """The faces kept, in the order of their first appearance."""
+        """The faces kept, in order of their first appearance."""
         with self._lock:
             return [FaceSeries(face_id, face.first_seen_ns, face.rows.rows) for face_id, face in self._faces.items()]
 
     def entries(self) -> Iterator[tuple[int, int, FaceEmotion]]:
-        """(frame number, stamp in ns, face) of every sample kept, by frame, faces in the order of their appearance."""
+        """(frame number, stamp in ns, face) of every sample, ordered by frame, then by first appearance of the face."""
         series = self.series()
         if not series:
             return
@@ -148,7 +150,7 @@ class _Face:
 
 
 class _Rows:
-    """A growing array whose beginning can be dropped. What was written never moves, so views of it stay valid."""
+    """A growing array whose beginning can be dropped. Written rows never move, so views remain valid."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self._buffer = np.empty(64, dtype)

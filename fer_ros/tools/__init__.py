@@ -1,1 +1,1 @@
-"""Programs without ROS."""
+"""Command-line programs that do not need ROS themselves."""

@@ -1,8 +1,8 @@
-"""The whole thing on a machine without ROS: source, fer_node, plot and live table as processes over DDS.
+"""The demo on a machine without ROS: source, fer_node, plot and live table as processes over DDS.
 
     python -m fer_ros.tools.demo --video 0 --seconds 20 --output demo_output
 
-With --dashboard the page in the browser takes the place of plot and table, until Ctrl-C.
+With --dashboard the web page replaces plot and table, until Ctrl-C.
 """
 
 import argparse
@@ -19,17 +19,17 @@ import fer_ros
 from fer_ros.package_files import shared_file
 
 START = 120.0
-"""Seconds that the processes have to show the first result."""
+"""Seconds until the first result is expected."""
 GRACE = 15.0
-"""Seconds that a process has to end after it was asked to."""
+"""Seconds that a process has to end after a signal."""
 
 
 class DemoError(Exception):
-    """The demo cannot go on; the text is one line."""
+    """The demo cannot continue; the message is one line."""
 
 
 class Processes:
-    """Programs of this package as child processes, each in a process group of its own, with a log file each."""
+    """Nodes of this package as child processes, each in its own process group and with its own log file."""
 
     def __init__(self, logs: Path, environment: dict[str, str]):
         self._logs, self._environment = logs, environment
@@ -37,14 +37,14 @@ class Processes:
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, *arguments: str, to_terminal: bool = False) -> None:
-        """Start fer_ros.nodes.<name>; its standard output goes to the terminal instead of its log if so wanted."""
+        """Start fer_ros.nodes.<name>; with `to_terminal` its standard output is not redirected to the log."""
         with self._log(name).open('wb') as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, '-m', f'fer_ros.nodes.{name}', *arguments], stdin=subprocess.DEVNULL,
                 stdout=None if to_terminal else log, stderr=log, env=self._environment, start_new_session=True)
 
     def wait_for(self, name: str, seconds: float, condition: Callable[[], bool] = lambda: False) -> None:
-        """Until `name` has ended well, or `condition` holds.
+        """Wait until `name` has ended successfully, or `condition` holds.
 
         Raises:
             DemoError: it or another process failed, or it takes longer than `seconds`.
@@ -55,24 +55,25 @@ class Processes:
             if self._running[name].poll() == 0 or condition():
                 return
             time.sleep(0.1)
-        raise DemoError(f'nothing came from {name} within {seconds:.0f} s; see {self._logs}')
+        raise DemoError(f'no output from {name} within {seconds:.0f} s; see {self._logs}')
 
     def pid(self, name: str) -> int:
         """Process id of `name`."""
         return self._running[name].pid
 
     def check(self, may_end: str = '') -> None:
-        """
+        """Check that all processes are running.
+
         Raises:
             DemoError: a process failed, or one other than `may_end` has ended.
         """
         for name, process in self._running.items():
             code = process.poll()
             if code or (code == 0 and name != may_end):
-                raise DemoError(f'{name} has ended: {self._last_line(name)}')
+                raise DemoError(f'{name} exited: {self._last_line(name)}')
 
     def end(self) -> None:
-        """Interrupt every process, wait for its end, and kill the groups of those that do not end."""
+        """Interrupt every process, wait for it, and kill the process groups of those that do not end."""
         for number, seconds in ((signal.SIGINT, GRACE), (signal.SIGKILL, GRACE)):
             for process in self._running.values():
                 if process.poll() is None:
@@ -85,7 +86,7 @@ class Processes:
                     continue
 
     def log(self, name: str) -> str:
-        """What it has logged so far."""
+        """The log of `name` so far."""
         return self._log(name).read_text(errors='replace')
 
     def _log(self, name: str) -> Path:
@@ -98,13 +99,13 @@ class Processes:
 
 
 def environment() -> dict[str, str]:
-    """For child processes: local only, a domain of its own, shared memory large enough for images.
+    """The environment of child processes: local only, own domain, shared memory large enough for images.
 
-    What the user has set stays, but for the range of discovery: images do not leave the machine. The range alone would
-    leave open ports on every network interface, which the profile closes.
+    Settings of the user are kept, except for the discovery range: images do not leave the machine. The range alone
+    would leave ports open on every network interface, which the profile closes.
     """
     result = dict(os.environ, ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
-    # Domains up to 101 keep clear of the ports that Linux gives to programs.
+    # Domains up to 101 do not overlap with the ephemeral ports of Linux.
     result.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
     if 'FASTRTPS_DEFAULT_PROFILES_FILE' not in result and 'FASTDDS_DEFAULT_PROFILES_FILE' not in result:
         profile = str(shared_file('config/fastdds_local.xml'))
@@ -117,11 +118,12 @@ def environment() -> dict[str, str]:
 
 
 def run(video: str, seconds: float, output: Path) -> list[Path]:
-    """Run the demo and return the files it has made.
+    """Run the demo and return the files that it wrote.
 
     Args:
-        video: as `fer_ros.media.frame_sources.open_source` takes it.
-        seconds: from the first result to the end.
+        video: as for `fer_ros.media.frame_sources.open_source`.
+        seconds: duration after the first result.
+        output: folder of the files.
 
     Raises:
         DemoError: a process failed.
@@ -129,14 +131,14 @@ def run(video: str, seconds: float, output: Path) -> list[Path]:
     output.mkdir(parents=True, exist_ok=True)
     wanted = {suffix: output / name for suffix, name in
               (('.mp4', 'annotated.mp4'), ('.csv', 'valence.csv'), ('.png', 'valence.png'))}
-    for path in wanted.values():  # a run that fails must not look like one that did not
+    for path in wanted.values():  # a failed run must not look successful
         path.unlink(missing_ok=True)
     child_environment = environment()
     processes = Processes(output / 'logs', child_environment)
     plots = output / 'plots'
     before = set(plots.glob('*'))
     print(f'fer_ros on {video or "the built-in clip"} for {seconds:g} s (ROS_DOMAIN_ID='
-          f'{child_environment["ROS_DOMAIN_ID"]}), Ctrl-C ends it', flush=True)
+          f'{child_environment["ROS_DOMAIN_ID"]}), press Ctrl-C to stop', flush=True)
     try:
         processes.start('fer_node', '--ros-args', '-r', 'image:=image_raw')
         processes.start('video_source', '--ros-args', *_parameter('video', video))
@@ -159,12 +161,12 @@ def run(video: str, seconds: float, output: Path) -> list[Path]:
 
 
 def run_dashboard(video: str, port: int, output: Path) -> None:
-    """Serve the page of the node `dashboard` until it is interrupted.
+    """Serve the page of the node `dashboard` until interrupted.
 
     Args:
-        video: as for `run`; 'none': no source, for a camera that is chosen on the page or runs already.
-        port: of the page.
-        output: folder for the logs.
+        video: as for `run`; 'none': no source, for a camera that is selected on the page or already running.
+        port: port of the page.
+        output: folder of the logs.
 
     Raises:
         DemoError: a process failed.
@@ -176,27 +178,27 @@ def run_dashboard(video: str, port: int, output: Path) -> None:
         if video != 'none':
             processes.start('video_source', '--ros-args', *_parameter('video', video))
         processes.wait_for('dashboard', START, lambda: 'the page is at' in processes.log('dashboard'))
-        print(f'fer_ros on {"what the page chooses" if video == "none" else video or "the built-in clip"}: '
-              f'http://127.0.0.1:{port} (Ctrl-C ends it)', flush=True)
+        print(f'fer_ros on {"a camera selected on the page" if video == "none" else video or "the built-in clip"}: '
+              f'http://127.0.0.1:{port} (press Ctrl-C to stop)', flush=True)
         processes.wait_for('dashboard', math.inf)
     finally:
         processes.end()
 
 
 def _parameter(name: str, value: str) -> list[str]:
-    """ROS arguments for a text, which YAML would else read as a number ('0') or refuse (empty)."""
+    """ROS arguments of a string, which YAML would otherwise parse as a number ('0') or reject (empty)."""
     return ['-p', f'{name}:="{value}"'] if value else []
 
 
 def main(args: list[str] | None = None) -> int:
-    """Entry point: exit code 0 after `seconds`, 1 after a failure, 130 after Ctrl-C."""
+    """Entry point; returns exit code 0 after `seconds`, 1 after a failure, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description='Faces, emotions and valence, live in the terminal.')
-    parser.add_argument('--video', default='', help='camera number, video file or folder of pictures; else the '
-                        'built-in clip; with --dashboard also none')
-    parser.add_argument('--dashboard', action='store_true', help='show a page in the browser, until Ctrl-C')
-    parser.add_argument('--port', type=int, default=8080, help='of that page (default: 8080)')
-    parser.add_argument('--seconds', type=_seconds, default=20.0, help='how long to run (default: 20)')
-    parser.add_argument('--output', type=Path, default=Path('demo_output'), help='folder (default: demo_output)')
+    parser.add_argument('--video', default='', help='camera number, video file or image folder (default: the '
+                        'built-in clip); with --dashboard also none')
+    parser.add_argument('--dashboard', action='store_true', help='serve a web page until Ctrl-C')
+    parser.add_argument('--port', type=int, default=8080, help='port of that page (default: 8080)')
+    parser.add_argument('--seconds', type=_seconds, default=20.0, help='duration (default: 20)')
+    parser.add_argument('--output', type=Path, default=Path('demo_output'), help='output folder (default: demo_output)')
     options = parser.parse_args(args)
 
     def interrupt(*_) -> None:

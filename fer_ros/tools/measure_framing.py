@@ -1,8 +1,8 @@
-"""Measure how a detector's faces lie in the training pictures, and whether crops made so are read as well.
+"""Measure the relation between bounding boxes and training frames, and the accuracy on faces cropped with it.
 
-The detector is run over pictures of the data set, enlarged four times with a reflected border so that a face
-that fills its picture is found. Printed are the constants of `fer_ros.perception.cropping`, and with --model
-the network's accuracy on the original pictures and on faces cut out again around what the detector found.
+The detector is run on images of the data set, enlarged four times with a reflected border so that a face that fills its
+image is found. The program prints the constants of `fer_ros.perception.cropping` and, with --model, the accuracy of the
+network on the original images and on faces that were cropped again around their detections.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from fer_ros.perception.recognition import EmotionRecognizer
 
 ENLARGED = 4
 BORDER = 0.5
-"""Of the picture's side, on each side."""
+"""Width of the border on each side, as a fraction of the image side."""
 BATCH = 64
 
 
 def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int, int]:
-    """A grey (48, 48) picture as a BGR image to detect in; with it, the frame's corner (x = y) and side in pixels."""
+    """A greyscale (48, 48) image as a BGR image for detection; with it corner (x = y) and side of the frame, pixels."""
     side = ENLARGED * INPUT_SIZE
     margin = round(BORDER * side)
     large = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
@@ -36,7 +36,7 @@ def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int, int]:
 
 
 def find(detector: FaceDetector, image: np.ndarray) -> Detection | None:
-    """The largest face that covers the image's centre: reflections lie beside it."""
+    """The largest face that covers the centre of the image: reflections are beside it."""
     x, y = image.shape[1] / 2, image.shape[0] / 2
     faces = [d for d in detector.detect(image)
              if d.box[0] < x < d.box[0] + d.box[2] and d.box[1] < y < d.box[1] + d.box[3]]
@@ -44,7 +44,9 @@ def find(detector: FaceDetector, image: np.ndarray) -> Detection | None:
 
 
 def relate(detection: Detection, corner: float, side: float) -> np.ndarray:
-    """(9,) the frame's side in box sides, its centre above and right of the box's in frame sides, eyes and mouth."""
+    """(9,): side of the frame in box sides, its centre above and right of the box centre in frame sides, eyes and
+    mouth.
+    """
     x, y, width, height = detection.box
     centre = corner + side / 2
     points = (eyes_and_mouth(detection.keypoints) - corner) / side
@@ -53,7 +55,7 @@ def relate(detection: Detection, corner: float, side: float) -> np.ndarray:
 
 
 def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Share of (N, 48, 48) faces read as labelled, and mean negative log-likelihood in nats."""
+    """Accuracy on (N, 48, 48) faces, and mean negative log-likelihood in nats."""
     probabilities = np.concatenate([recognizer.probabilities(crops[i:i + BATCH]) for i in range(0, len(crops), BATCH)])
     of_label = probabilities[np.arange(len(labels)), labels]
     return float((probabilities.argmax(1) == labels).mean()), float(-np.log(np.maximum(of_label, 1e-9)).mean())
@@ -61,12 +63,12 @@ def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarra
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m fer_ros.tools.measure_framing', description=__doc__)
-    parser.add_argument('--data', required=True, type=Path, help='data set, as fer_ros.msfernet.train reads it')
+    parser.add_argument('--data', required=True, type=Path, help='data set, as for fer_ros.msfernet.train')
     parser.add_argument('--split', default='validation')
-    parser.add_argument('--count', type=int, default=500, help='pictures, taken evenly over the split (default 500)')
+    parser.add_argument('--count', type=int, default=500, help='images, evenly spaced over the split (default 500)')
     parser.add_argument('--detector', choices=DETECTORS, default=DETECTORS[0])
-    parser.add_argument('--detector-model', default='', help='the detector\'s file, if it needs one')
-    parser.add_argument('--model', help='weights file: compare accuracy on original and re-detected faces')
+    parser.add_argument('--detector-model', default='', help='model file of the detector, if required')
+    parser.add_argument('--model', help='weights file: compare the accuracy on original and re-detected faces')
     options = parser.parse_args(arguments)
     try:
         faces = data.subset(data.load(options.data, options.split), options.count)
@@ -91,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = np.array(rows)
     middle, low, high = (np.percentile(rows, q, axis=0).round(3) for q in (50, 25, 75))
     for name, values in zip(('side', 'up', 'right'), zip(middle, low, high, strict=False), strict=False):
-        print('{:5} median {:.3f}, middle half {:.3f} to {:.3f}'.format(name, *values))
+        print('{:5} median {:.3f}, interquartile range {:.3f} to {:.3f}'.format(name, *values))
     eyes_mouth = [tuple(point) for point in middle[3:].reshape(3, 2).tolist()]
     box = BoxFraming(float(middle[0]), float(middle[1]))
     keypoints = KeypointFraming(*eyes_mouth)
@@ -104,8 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tuple[int, Detection]], box: BoxFraming,
              keypoints: KeypointFraming, shipped: BoxFraming | KeypointFraming) -> None:
     indices = [index for index, _ in found]
-    ways = {'around the box, not turned': lambda d: box.square(Detection(d.box, d.score, np.zeros((0, 2)))),
-            'around the box, turned': box.square, 'by eyes and mouth': keypoints.square,
+    ways = {'framed by the box, not rotated': lambda d: box.square(Detection(d.box, d.score, np.zeros((0, 2)))),
+            'framed by the box, rotated': box.square, 'framed by eyes and mouth': keypoints.square,
             'by the constants in cropping': shipped.square}
     crops = {name: [] for name in ways}
     for index, detection in tqdm(found, desc='cropping', unit='face'):
@@ -113,7 +115,7 @@ def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tup
         for name, square in ways.items():
             crops[name].append(crop_faces(image, [square(detection)])[0])
     labels = faces.labels[indices]
-    for name, pictures in {'original pictures': faces.images[indices], **crops}.items():
+    for name, pictures in {'original images': faces.images[indices], **crops}.items():
         right, loss = accuracy(recognizer, np.array(pictures), labels)
         print(f'{name:30} accuracy {right:.3f}, loss {loss:.3f}')
 

@@ -3,8 +3,8 @@
     python -m fer_ros.tools.process_video talk.mp4 drive_bag/ --output results --annotated
 
 For each input NAME it writes NAME.csv (one row per face and frame), NAME.json (a summary), NAME.png (valence over time)
-and, with --annotated, NAME.mp4. Exit codes: 0 all done, 1 an input failed or was damaged, 2 a mistake in the arguments,
-130 and 143 interrupted.
+and, with --annotated, NAME.mp4. Exit codes: 0 success, 1 an input failed or was damaged, 2 invalid arguments, 130 and
+143 interrupted.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.resume:
         done = [item for item in items if finished(item, folder, settings)]
         items = [item for item in items if item not in done]
-        print(f'{len(done)} of {len(done) + len(items)} inputs were finished before')
+        print(f'{len(done)} of {len(done) + len(items)} inputs are already finished')
     jobs = options.jobs or min(len(items), max(1, (os.cpu_count() or 1) // 2))
     try:
         return _run(items, folder, settings, jobs)
@@ -54,10 +54,9 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
               for number in (signal.SIGINT, signal.SIGTERM)}
     failed: list[str] = []
     interrupted: list[Input] = []
-    # Bytes of the inputs: the one measure of work known without opening them all.
+    # Bytes of the inputs: the only measure of work that is known without opening them all.
     with tqdm(total=sum(item.size for item in items) or None, unit='B', unit_scale=True,
-              disable=None if items else True,  # None: only where it can be seen
-
+              disable=None if items else True,  # None: only in a terminal
               bar_format=None if any(item.kind == 'camera' for item in items)
               else '{l_bar}{bar}| {elapsed}<{remaining}{postfix}') as bar:
         shown = _Progress(bar)
@@ -83,13 +82,14 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
         for text in failed:
             print(f'  {text}', file=sys.stderr)
     if received and (interrupted or any(item.kind != 'camera' for item in items)):
-        print(f'interrupted: finished inputs and the CSV so far are in {folder}; go on with --resume', file=sys.stderr)
+        print(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume',
+              file=sys.stderr)
         return 128 + received[0]
     return 1 if failed else 0
 
 
 class _Progress:
-    """The bar, and the frames per second of all processes together."""
+    """The progress bar, and the total frames per second of all processes."""
 
     def __init__(self, bar: tqdm) -> None:
         self._bar = bar
@@ -141,28 +141,28 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('inputs', nargs='+', metavar='INPUT',
                         help='video file, rosbag2 folder or file, folder of these, or camera (0, /dev/video0)')
     parser.add_argument('--output', type=Path, default=Path('process_video_output'), metavar='DIR',
-                        help='folder for the results (default: %(default)s)')
+                        help='output folder (default: %(default)s)')
     parser.add_argument('--annotated', action='store_true',
-                        help='also write a video with boxes, emotions and the line of valence')
-    parser.add_argument('--topic', default='', help='images to read from a bag that holds several image topics')
+                        help='also write a video with boxes, emotions and the plot of valence')
+    parser.add_argument('--topic', default='', help='image topic of bags with several image topics')
     parser.add_argument('--every', type=_number(1, 1_000_000), default=1, metavar='N',
-                        help='read every N-th frame only')
+                        help='process every N-th frame only')
     faces = _PARAMETERS['max_faces']
     parser.add_argument('--max-faces', type=_number(*faces.range), default=faces.default, metavar='N',
-                        help='largest faces of a frame that are read (default: %(default)s)')
+                        help='maximum number of faces per frame, the largest (default: %(default)s)')
     parser.add_argument('--seconds', type=_number(0, 1e9, float), default=0.0, metavar='S',
-                        help='read only the first S seconds of each input; 0: all')
+                        help='process only the first S seconds of each input; 0: all')
     parser.add_argument('--jobs', type=_number(0, 256), default=0, metavar='N',
-                        help='processes at once; 0: one for every two processors, at most one an input')
+                        help='number of processes; 0: one for every two processors, at most one per input')
     parser.add_argument('--resume', action='store_true',
-                        help='leave out inputs that were finished with the same settings')
+                        help='skip inputs that were finished with the same settings')
     parser.add_argument('--model', default='', help=_PARAMETERS['model'].description)
     parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_PARAMETERS['device'].description)
     runtime = _PARAMETERS['runtime']
     parser.add_argument('--runtime', default=runtime.default, choices=runtime.choices, help=runtime.description)
     detector = _PARAMETERS['detector']
     parser.add_argument('--detector', default=detector.default, choices=[c for c in detector.choices if c != 'yunet'],
-                        help='faces within about 2 m (short) or 5 m (full) of the camera')
+                        help='for faces within about 2 m (short) or 5 m (full) of the camera')
     return parser.parse_args(args)
 
 

@@ -1,1 +1,1 @@
-"""The page of the node `dashboard`: what is read in faces, in the browser. No ROS."""
+"""The web page of the node `dashboard`. No ROS."""

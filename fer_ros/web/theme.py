@@ -1,4 +1,4 @@
-"""How the page looks: its style sheet, and colours that show on a light and on a dark ground."""
+"""The appearance of the page: style sheet, and colours for light and dark backgrounds."""
 
 from pathlib import Path
 
@@ -8,26 +8,26 @@ from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS
 
 STYLE = Path(__file__).with_name('style.css').read_text(encoding='utf-8')
 CHART = Path(__file__).with_name('chart')
-"""Folder of the JavaScript module that both tabs draw with."""
+"""Folder of the JavaScript module with which both tabs draw charts."""
 
 LIGHT_GROUND: Colour = (255, 255, 255)
 DARK_GROUND: Colour = (29, 29, 29)
-"""Of the cards on which lines are drawn."""
+"""Background of the cards on which lines are drawn."""
 CONTRAST = 3.0
-"""Between a line and its ground, as WCAG 2 asks for (1.4.11)."""
+"""Minimum contrast of a line with its background, as required by WCAG 2 (1.4.11)."""
 
-# Solid, dashed, dotted, …: lines are told apart also without colours. Lengths in px, for ECharts and SVG.
+# Solid, dashed, dotted, …: lines are distinguishable without colour. Lengths in px, for ECharts and SVG.
 DASHES: tuple[tuple[int, ...], ...] = (
     (), (10, 4), (2, 3), (10, 4, 2, 4), (16, 5), (5, 3), (12, 3, 2, 3, 2, 3), (1, 5))
 
 
 def face_style(colour: Colour) -> dict:
-    """How the line of a face looks: ``light`` and ``dark`` as #rrggbb, and ``dash``, lengths in px (empty: solid)."""
+    """Style of the line of a face: ``light`` and ``dark`` as #rrggbb, and ``dash``, lengths in px (empty: solid)."""
     return {**_on_both(colour), 'dash': list(DASHES[FACE_COLOURS.index(colour)])}
 
 
 def palette() -> dict:
-    """What the page needs to know once: emotions with their groups, and the groups' colours and bounds."""
+    """Constants for the page: emotions with their groups, and colours and bounds of the groups."""
     colour = dict(zip(GROUPS, (NEGATIVE, NEUTRAL, POSITIVE), strict=True))
     bounds = dict(zip(GROUPS, ((-1, -NEUTRAL_BAND), (-NEUTRAL_BAND, NEUTRAL_BAND), (NEUTRAL_BAND, 1)), strict=True))
     return {
@@ -37,13 +37,13 @@ def palette() -> dict:
 
 
 def contrast(a: Colour, b: Colour) -> float:
-    """Of two colours as WCAG 2 defines it, 1 to 21."""
+    """Contrast of two colours as defined by WCAG 2, 1 to 21."""
     low, high = sorted((_luminance(a), _luminance(b)))
     return (high + 0.05) / (low + 0.05)
 
 
 def readable(colour: Colour, ground: Colour) -> Colour:
-    """`colour`, made darker or lighter as far as needed to have `CONTRAST` on `ground`."""
+    """`colour`, darkened or lightened as far as necessary for `CONTRAST` with `ground`."""
     target = 0 if _luminance(ground) > 0.5 else 255
     for step in range(21):
         mixed = tuple(round(c + (target - c) * step / 20) for c in colour)

@@ -26,7 +26,7 @@ def test_what_does_not_change_stays():
     judged = verdict(record())
     assert judged['good'] is True
     assert judged['processes']['fer_node']['growth'] == 0
-    assert '**Stays as it is.**' in text(record())
+    assert '**Stable.**' in text(record())
 
 
 @pytest.mark.parametrize(('changes', 'good'), [
@@ -54,5 +54,5 @@ def test_everything_is_written(tmp_path):
     docs = tmp_path / 'soak.md'
     docs.write_text('before <!-- soak -->\n<!-- end of soak --> after')
     write(record(), argparse.Namespace(json=tmp_path / 'a.json', picture=tmp_path / 'a.png', docs=docs))
-    assert 'Stays as it is' in docs.read_text() and docs.read_text().startswith('before')
+    assert '**Stable.**' in docs.read_text() and docs.read_text().startswith('before')
     assert json.loads((tmp_path / 'a.json').read_text())['verdict']['good'] is True

@@ -66,7 +66,7 @@ def session(tmp_path_factory):
         robot.wait(lambda: session.camera.get_subscription_count() == 1, 'for the node')
         yield session
         assert program.end() == 0, program.log
-        assert 'Traceback' not in program.log and 'defect' not in program.log, program.log
+        assert 'Traceback' not in program.log and 'internal error' not in program.log, program.log
     robot.close()
 
 

@@ -121,15 +121,15 @@ def test_two_nodes_with_one_name_both_go_on_and_say_so(robot, tmp_path):
             return sum(count == 2 for count in counts.values()) >= 5
         robot.show(camera, portraits()['astronaut'], 5.0, until=twice)
         for program in (one, two):
-            robot.wait(lambda program=program: '2 nodes are named /fer' in program.log, 'for the warning')
+            robot.wait(lambda program=program: 'nodes are named /fer' in program.log, 'for the warning')
 
         def told(text, level):
             return lambda: any(text in r.status[0].message and r.status[0].level == bytes([level]) for r in reports)
-        robot.wait(told('2 nodes are named /fer', Level.WARN), 'for the diagnostics')
+        robot.wait(told('nodes are named /fer', Level.WARN), 'for the diagnostics')
         assert two.end() == 0
         reports.clear()
         # On a busy machine latency or rate may be found wanting.
         robot.show(camera, portraits()['astronaut'], 8.0, until=lambda: reports and 'named' not in
                    reports[-1].status[0].message)
         assert one.end() == 0
-        assert one.log.count('2 nodes are named /fer') == 1
+        assert one.log.count('nodes are named /fer') == 1

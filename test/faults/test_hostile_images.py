@@ -139,7 +139,7 @@ def node(tmp_path_factory):
     with Program(tmp_path_factory.mktemp('hostile') / 'fer.log', *overrides) as program:
         yield Node(program, robot)
         assert program.end() == 0, program.log
-        assert 'Traceback' not in program.log and 'defect' not in program.log, program.log
+        assert 'Traceback' not in program.log and 'internal error' not in program.log, program.log
     robot.close()
 
 

@@ -72,7 +72,7 @@ def test_video_that_ends_half_way_gives_what_there_is_and_warns(tmp_path):
 
 def test_truncated_mp4_has_no_index_and_is_refused(video):
     video.write_bytes(video.read_bytes()[:-200])
-    with pytest.raises(SourceError, match=r'ramp\.mp4 is not a video that can be read'):
+    with pytest.raises(SourceError, match=r'ramp\.mp4 cannot be opened as a video'):
         open_source(str(video))
 
 
@@ -80,7 +80,7 @@ def test_truncated_mp4_has_no_index_and_is_refused(video):
 def test_what_is_not_a_video_is_refused_in_one_line(tmp_path, content, capfd):
     path = tmp_path / 'film.mp4'
     path.write_bytes(content)
-    with pytest.raises(SourceError, match=r'film\.mp4 is not a video') as caught:
+    with pytest.raises(SourceError, match=r'film\.mp4 cannot be opened as a video') as caught:
         open_source(str(path))
     assert '\n' not in str(caught.value)
     assert capfd.readouterr().err == ''
@@ -93,12 +93,12 @@ def test_missing_file_is_named(tmp_path):
 
 @pytest.mark.parametrize('device', ['87', '/dev/video87'])
 def test_missing_camera_is_named_with_those_that_are_there(device):
-    with pytest.raises(SourceError, match=r'no camera at /dev/video87: cameras of this machine: (/dev/video|none)'):
+    with pytest.raises(SourceError, match=r'no camera at /dev/video87: available cameras: (/dev/video|none)'):
         open_source(device)
 
 
 def test_device_that_is_no_camera_is_refused():
-    with pytest.raises(SourceError, match='/dev/null gives no frames: it is not a camera'):
+    with pytest.raises(SourceError, match='/dev/null delivers no frames: it is not a camera'):
         open_source('/dev/null')
 
 
@@ -138,7 +138,7 @@ def test_camera_is_asked_for_size_and_rate_and_may_be_unplugged(monkeypatch):
                                      cv2.CAP_PROP_FPS: 15.0}
     assert source.read() is not None
     assert source.read() is not None
-    with pytest.raises(SourceError, match='/dev/null gives no more frames: is it still connected'):
+    with pytest.raises(SourceError, match='/dev/null delivers no more frames: is it still connected'):
         source.read()
 
 
@@ -165,14 +165,14 @@ def test_picture_that_cannot_be_read_is_left_out_with_a_warning(folder):
     (folder / 'face6.png').write_bytes(b'')
     source = open_source(str(folder))
     assert levels(source) == [10, 20, 100]
-    assert 'face6.png cannot be read and is left out' in source.warning
+    assert 'face6.png cannot be decoded and is skipped' in source.warning
 
 
 def test_folder_without_pictures_is_refused(tmp_path):
-    with pytest.raises(SourceError, match='no pictures in'):
+    with pytest.raises(SourceError, match='no images in'):
         open_source(str(tmp_path))
     (tmp_path / 'broken.jpg').write_bytes(b'broken')
-    with pytest.raises(SourceError, match='none of the 1 pictures'):
+    with pytest.raises(SourceError, match='none of the 1 images'):
         open_source(str(tmp_path))
 
 

@@ -31,12 +31,12 @@ def fatal(done: subprocess.CompletedProcess) -> str:
 @pytest.mark.parametrize('host', ['0.0.0.0', '192.168.7.7', '::'])
 def test_other_machines_are_not_let_in_without_a_token(tmp_path, host):
     line = fatal(start(tmp_path, '-p', f'host:="{host}"', '-p', 'port:=0'))
-    assert f'host {host} lets other machines in: set an access_token' in line
+    assert f'host {host} is reachable from other machines: also set an access_token' in line
 
 
 def test_a_token_that_could_be_guessed_is_refused(tmp_path):
     line = fatal(start(tmp_path, '-p', 'port:=0', FER_ROS_ACCESS_TOKEN='short'))
-    assert 'access_token has 5 characters' in line and 'short' not in line.partition('too few')[2]
+    assert 'access_token has 5 characters, which is too short: use at least 12' in line and 'short' not in line[-20:]
 
 
 def test_a_port_in_use_is_named(tmp_path):

@@ -111,7 +111,7 @@ def test_camera_slows(camera, rate, level):
     camera.play(4, rate=rate)
     report = camera.report()
     assert report.level == level
-    assert ('the images come too slowly' in report.message) == (level != Level.OK)
+    assert ('the camera is too slow' in report.message) == (level != Level.OK)
 
 
 def test_slow_here_is_told_from_a_slow_camera(camera):
@@ -119,7 +119,7 @@ def test_slow_here_is_told_from_a_slow_camera(camera):
         camera.play(0.375, rate=8, dropped=True)
         camera.play(0.125, rate=8, latency=0.2)
     report = camera.report()
-    assert report.level == Level.WARN and 'too slow here, see the stage times' in report.message
+    assert report.level == Level.WARN and 'the node is too slow, see the stage times' in report.message
 
 
 def test_garbage_is_an_error_some_garbage_a_warning(camera):
@@ -150,7 +150,7 @@ def test_drops(camera):
     camera.play(0.5, rate=32, dropped=True)
     camera.play(0.5, rate=32)
     assert camera.report().level == Level.OK
-    assert 'no time for 50% of the frames' in camera.report(warn_drops=0.4).message
+    assert '50% of the frames dropped' in camera.report(warn_drops=0.4).message
 
 
 def test_the_worst_comes_first(camera):
@@ -234,7 +234,7 @@ def test_camera_works_then_slows_then_sends_garbage_then_stops(health):
     values = {value.key: value.value for value in status(reports).values}
     assert values['device'] == 'cpu' and values['model'] == 'msfernet.safetensors' and values['faces'] == '0'
     assert float(values['detect [ms]']) > 0
-    robot.show(camera, picture, 2.0, until=reaches(reports, Level.WARN, 'the images come too slowly'))
+    robot.show(camera, picture, 2.0, until=reaches(reports, Level.WARN, 'the camera is too slow'))
 
     def garbage():
         message = to_message(picture, robot.header())

@@ -80,7 +80,7 @@ def session(tmp_path_factory):
         robot.wait(lambda: robot.node.count_publishers('fer/annotated') == 1)
         yield session
         assert program.end(signal.SIGINT) == 0, program.log
-        assert 'Traceback' not in program.log and 'defect' not in program.log, program.log
+        assert 'Traceback' not in program.log and 'internal error' not in program.log, program.log
     robot.close()
 
 

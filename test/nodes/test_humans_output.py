@@ -228,7 +228,7 @@ def test_on_top_of_another_face_detector(robot, tmp_path):
     ({'ros4hri': True}, 0, 'ros4hri is true, but hri_msgs cannot be imported')])
 def test_without_hri_msgs(robot, tmp_path, parameters, code, text):
     with Program(tmp_path / 'fer.log', **parameters) as program:
-        robot.wait(lambda: program.process.poll() is not None or 'listening' in program.log)
+        robot.wait(lambda: program.process.poll() is not None or 'subscribed to' in program.log)
         assert program.end() == code
     assert text in program.log and 'ros-$ROS_DISTRO-hri-msgs' in program.log
     assert 'Traceback' not in program.log

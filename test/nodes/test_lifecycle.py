@@ -88,7 +88,7 @@ def test_failed_configure_leaves_it_unconfigured_with_the_reason_logged(managed)
 def test_a_transition_that_the_state_does_not_allow_is_refused(managed, transition):
     assert not managed.change(transition)
     assert managed.state == State.PRIMARY_STATE_UNCONFIGURED
-    assert f'transition {transition} refused' in managed.program.log
+    assert f'transition {transition} rejected' in managed.program.log
 
 
 def test_configures_with_the_corrected_parameter(managed):
@@ -208,4 +208,4 @@ def test_shutdown_while_frames_arrive(managed):
     assert shutdown.result().success
     assert managed.state == State.PRIMARY_STATE_FINALIZED
     assert managed.program.process.poll() is None
-    assert 'Traceback' not in managed.program.log and 'defect' not in managed.program.log
+    assert 'Traceback' not in managed.program.log and 'internal error' not in managed.program.log

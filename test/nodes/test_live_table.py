@@ -20,7 +20,7 @@ def test_faces_rate_and_latency():
     assert second.split()[:5] == ['*', 'fb', 'happy', '0.90', '-1.00']
     assert first.endswith('          │█████     ')
     assert second.endswith('██████████│          ')
-    assert last == f'  {21 / PERIOD:.1f} frames/s, latency 20 ms (most 40 ms)'
+    assert last == f'  {21 / PERIOD:.1f} frames/s, latency 20 ms (max 40 ms)'
 
 
 def test_when_nothing_comes_any_more_no_face_is_shown():

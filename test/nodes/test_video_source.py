@@ -85,9 +85,9 @@ def test_video_file_that_ends_half_way_is_looped_with_a_warning(robot, tmp_path)
 
 
 @pytest.mark.parametrize(('value', 'told'), [
-    ('/no/such/video.mp4', 'no video at /no/such/video.mp4'), (str(ROOT / 'LICENSE'), 'is not a video'),
+    ('/no/such/video.mp4', 'no video at /no/such/video.mp4'), (str(ROOT / 'LICENSE'), 'cannot be opened as a video'),
     ('"87"', 'no camera at /dev/video87'), ('/dev/video87', 'no camera at /dev/video87'),
-    (str(ROOT), 'no pictures in')])
+    (str(ROOT), 'no images in')])
 def test_source_that_cannot_be_opened_ends_the_program_with_one_line(value, told):
     done = subprocess.run([sys.executable, '-m', 'fer_ros.nodes.video_source', '--ros-args', '-p', f'video:={value}'],
                           cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)

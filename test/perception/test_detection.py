@@ -76,7 +76,7 @@ def test_best_score_first(detector):
 
 @pytest.mark.parametrize(('arguments', 'said'), [
     ({'kind': 'haar'}, "unknown detector 'haar': choose one of short, full, yunet"),
-    ({'kind': 'yunet'}, 'yunet needs detector_model'),
+    ({'kind': 'yunet'}, 'yunet requires detector_model'),
     ({'kind': 'yunet', 'model': '/nowhere/yunet.onnx'}, 'no detector model at /nowhere/yunet.onnx'),
     ({'kind': 'short', 'model': '/nowhere/face.tflite'}, 'no detector model at /nowhere/face.tflite')])
 def test_what_cannot_be_made_is_named(arguments, said):

@@ -110,7 +110,7 @@ def test_a_face_that_reads_neutral_is_left_alone():
 
 @pytest.mark.parametrize('baseline', [probabilities(happy=0.8), probabilities(sad=0.9995, neutral=0.0001)])
 def test_an_expression_is_no_baseline(baseline):
-    with pytest.raises(BaselineError, match=r'read as (happy|sad) .*look neutral'):
+    with pytest.raises(BaselineError, match=r'classified as (happy|sad) .*look neutral'):
         neutral_offsets(baseline)
 
 

@@ -74,7 +74,7 @@ def test_missing_model_is_named(tmp_path):
 
 def test_package_without_a_model(monkeypatch):
     monkeypatch.setattr(recognition, 'SHIPPED_MODEL', 'models/other.safetensors')
-    with pytest.raises(RecognizerError, match=r'models/other\.safetensors does not come with'):
+    with pytest.raises(RecognizerError, match=r'models/other\.safetensors is not part of'):
         EmotionRecognizer('', 'cpu')
 
 
@@ -132,7 +132,7 @@ def test_cuda_that_is_not_there(no_gpu, shipped_model, device):
 def test_cuda_number_that_is_not_there(monkeypatch, shipped_model):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
-    with pytest.raises(RecognizerError, match='only cuda:0 to cuda:1 are there'):
+    with pytest.raises(RecognizerError, match='only cuda:0 to cuda:1 are present'):
         EmotionRecognizer(shipped_model, 'cuda:2')
 
 

@@ -161,7 +161,7 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(tmp_path):
                 for i in range(10)]
     frames, warning = read(write_bag(tmp_path / 'bag', {'/image': ('sensor_msgs/msg/Image', messages)}))
     assert [f.index for f in frames] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
-    assert '1 images could not be read' in warning
+    assert '1 images could not be decoded' in warning
     assert "'what'" in warning
     bad = [(T0 + i, image_message(plain(0), T0 + i, encoding='what')) for i in range(3)]
     with pytest.raises(InputError, match='none of the 3 images'):
@@ -176,7 +176,7 @@ def test_stamps_of_zero_late_and_begun_anew(tmp_path):
     assert times(unstamped) == [0, 0.1, 0.2, 0.3, 0.4]
     late, warning = bag('late', [T0, T0 + S, T0 + S // 2, T0 + S, T0 + 2 * S])
     assert times(late) == [0, 1, 2]
-    assert '2 images had a stamp not newer' in warning
+    assert '2 images were skipped because their stamp was not newer' in warning
     anew, _ = bag('anew', [T0 + 100 * S, T0 + 101 * S, T0 + 3 * S, T0 + 4 * S])
     assert times(anew) == [0, 1, 1.1, 2.1]
 

@@ -90,14 +90,14 @@ def test_a_port_in_use_ends_it_with_one_line(start, tmp_path):
         process = start('--dashboard', '--video', 'none', '--port', other.getsockname()[1], '--output', tmp_path)
         _, err = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert err.startswith('demo: dashboard has ended: cannot listen on host 127.0.0.1') and err.count('\n') == 1
+    assert err.startswith('demo: dashboard exited: cannot listen on host 127.0.0.1') and err.count('\n') == 1
 
 
 def test_a_missing_video_ends_it_with_one_line(start, tmp_path):
     process = start('--video', '/no/such/video.mp4', '--output', tmp_path / 'out')
     _, err = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert err == ('demo: video_source has ended: no video at /no/such/video.mp4: give a camera number, a video file '
+    assert err == ('demo: video_source exited: no video at /no/such/video.mp4: give a camera number, a video file '
                    'or a folder of pictures\n')
     assert not processes_with(str(tmp_path))
 

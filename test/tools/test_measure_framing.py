@@ -48,7 +48,7 @@ def test_mistakes_are_one_line(tmp_path, data, capsys):
     assert measure_framing.main(['--data', str(tmp_path / 'none')]) == 1
     assert capsys.readouterr().err.count('\n') == 1
     assert measure_framing.main(['--data', str(data), '--detector', 'yunet']) == 1
-    assert 'yunet needs detector_model' in capsys.readouterr().err
+    assert 'yunet requires detector_model' in capsys.readouterr().err
 
 
 def test_nothing_to_measure(tmp_path, capsys):

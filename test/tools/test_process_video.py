@@ -118,7 +118,7 @@ def test_sigint_keeps_the_rows_and_resume_goes_on(tmp_path, frames, long_video):
     again = {p: p.stat().st_mtime_ns for p in out.iterdir()}
     code, text, _ = run(short, long_video, '--output', out, '--jobs', 1, '--resume', '--seconds', 2)
     assert code == 0
-    assert text.startswith('2 of 2 inputs were finished before')
+    assert text.startswith('2 of 2 inputs are already finished')
     assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == again
 
 
@@ -149,7 +149,7 @@ def test_a_process_that_dies_fails_one_input(tmp_path, frames, long_video):
     os.kill(worker, signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert f'{long_video}: the process working on it died with signal 9' in err
+    assert f'{long_video}: its process died with signal 9' in err
     assert (out / 'z.json').exists()
     assert not (out / 'long.csv').exists()
 

@@ -1,6 +1,6 @@
-// How valence over time looks, wherever the page draws it.
+// The chart of valence over time.
 
-// A colour made for light and dark grounds: {light, dark}.
+// A colour for light and dark backgrounds: {light, dark}.
 export function shade(colour, dark) { return dark ? colour.dark : colour.light; }
 
 // With a sign, and a real minus.
@@ -8,7 +8,7 @@ export function signed(value, digits = 2) { return (value < 0 ? "−" : "+") + M
 
 // An option for ECharts.
 //   lines: [{id, light, dark, dash, smoothed: [[time, valence] or [null, null]], raw: the same}]
-//   axis: of time, what differs from the usual
+//   axis: options of the time axis that differ from the default
 //   names: {positive, neutral, negative} of the bands
 export function valenceOption({ palette, names, lines, axis, dark }) {
   const ink = dark ? "#d8d8d8" : "#444444";

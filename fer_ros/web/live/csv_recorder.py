@@ -1,4 +1,4 @@
-"""A recording of what is read, as CSV in memory until someone downloads it."""
+"""Records faces as CSV in memory, to be downloaded."""
 
 import io
 import threading
@@ -10,13 +10,13 @@ from fer_ros.results.faces_csv import FacesCsv
 
 
 class CsvRecorder:
-    """Rows as `fer_ros.results.faces_csv` has them; ``time_s`` is the image's stamp, ``frame`` counts from the start.
+    """Rows of `fer_ros.results.faces_csv`; ``time_s`` is the stamp of the image, and ``frame`` counts from the start.
 
-    Empty, running, or stopped with something to download; only an empty one can be started, so that nothing gets lost
-    by mistake. Any thread may call.
+    It is empty, running, or stopped with data to download; only an empty one can be started, so that no data is lost
+    accidentally. Any thread may call.
 
     Args:
-        max_bytes: it stops by itself at this size.
+        max_bytes: it stops at this size.
         clock: seconds, monotonic.
     """
 
@@ -32,7 +32,7 @@ class CsvRecorder:
         self._begin = self._end = 0.0
 
     def start(self) -> bool:
-        """Begin; False when there is one already."""
+        """Start recording; False if there is a recording already."""
         with self._lock:
             if self._text is not None:
                 return False
@@ -43,7 +43,7 @@ class CsvRecorder:
             return True
 
     def add(self, frame: FacesFrame) -> None:
-        """Write the faces of `frame` if it is running."""
+        """Record the faces of `frame` if it is running."""
         with self._lock:
             if not self._running:
                 return
@@ -56,7 +56,7 @@ class CsvRecorder:
                 self._halt()
 
     def stop(self) -> None:
-        """End it; it can be downloaded until `delete`."""
+        """Stop recording; the data can be downloaded until `delete`."""
         with self._lock:
             if self._running:
                 self._halt()
@@ -66,17 +66,17 @@ class CsvRecorder:
         self._end = self._clock()
 
     def delete(self) -> None:
-        """Forget it."""
+        """Discard the recording."""
         with self._lock:
             self._clear()
 
     def csv(self) -> bytes | None:
-        """The file so far; None without a recording."""
+        """The CSV file so far; None without a recording."""
         with self._lock:
             return None if self._text is None else self._text.getvalue().encode()
 
     def state(self) -> dict:
-        """``state`` ('empty', 'running', 'stopped'), ``seconds``, ``rows``, and whether it was ``full``."""
+        """``state`` ('empty', 'running', 'stopped'), ``seconds``, ``rows``, and whether it is ``full``."""
         with self._lock:
             state = 'empty' if self._text is None else 'running' if self._running else 'stopped'
             end = self._clock() if self._running else self._end

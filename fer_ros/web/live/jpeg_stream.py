@@ -1,4 +1,4 @@
-"""Live pictures as JPEG: made only for someone who waits, once for all of them, and never more often than allowed."""
+"""Live images as JPEG: encoded only on request, once for all viewers, and at a bounded rate."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +10,12 @@ from fer_ros.media.image_decoding import ConversionError
 from fer_ros.web.live.state import LiveState, Picture
 
 PATIENCE = 1.5
-"""Seconds that a request waits for a new picture."""
+"""Seconds that a request waits for a new image."""
 
 
 @dataclass(frozen=True)
 class Jpeg:
-    """An encoded picture."""
+    """An encoded image."""
 
     number: int
     stamp_ns: int
@@ -23,12 +23,13 @@ class Jpeg:
 
 
 class JpegStream:
-    """Encodes in a thread of its own, so that neither ROS nor the page's other requests wait for it.
+    """Encodes in its own thread, so that neither ROS nor other requests wait for it.
 
     Args:
-        rate: pictures per second at most, for all viewers together.
-        width: px; wider pictures are made smaller.
-        quality: of JPEG, 1 to 100.
+        state: source of the images.
+        rate: maximum images per second, for all viewers together.
+        width: maximum width in pixels; wider images are scaled down.
+        quality: JPEG quality, 1 to 100.
     """
 
     def __init__(self, state: LiveState, *, rate: float, width: int, quality: int) -> None:
@@ -38,21 +39,21 @@ class JpegStream:
         self._latest: Jpeg | None = None
         self._due = 0.0
         self.encoded = 0
-        """Pictures so far."""
+        """Number of images so far."""
 
     async def after(self, number: int) -> Jpeg | None:
-        """A picture other than `number`, the newest there is; None when none comes in time."""
+        """The newest image other than `number`; None if none arrives in time."""
         end = asyncio.get_running_loop().time() + PATIENCE
         while True:
             self._state.want_pictures()
             newest = self._state.newest_picture
-            if newest is None:  # what is left is from another time
+            if newest is None:  # the last one is outdated
                 self._latest = None
             if self._latest and newest and newest.number == self._latest.number != number:
                 return self._latest
             if self._task is None or self._task.done():
                 self._task = asyncio.ensure_future(self._make())
-            task = self._task  # others who wait may begin the next meanwhile
+            task = self._task  # other requests may start the next meanwhile
             left = end - asyncio.get_running_loop().time()
             if left <= 0 or not (await asyncio.wait([task], timeout=left))[0]:
                 return None
@@ -60,7 +61,7 @@ class JpegStream:
                 return made
 
     async def _make(self) -> Jpeg | None:
-        """The next picture: not before it is due."""
+        """Encode the next image, not before it is due."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._due - loop.time()))
         picture = await self._next()
@@ -100,5 +101,5 @@ class JpegStream:
         return data.tobytes() if good else None
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._encoder.shutdown(wait=False, cancel_futures=True)

@@ -1,5 +1,5 @@
-// What the tab Live shows. It fetches the picture and the numbers itself, each again when the last one was shown, so
-// that a slow browser gets fewer of them.
+// The content of the tab Live. It fetches image and values itself, the next one after the last was shown, so that a
+// slow browser receives fewer of them.
 import { echarts } from "nicegui-echart";
 import { shade, signed, valenceOption } from "fer-chart";
 
@@ -175,7 +175,7 @@ export default {
     this.loop(this.showPicture, 0);
   },
 
-  // NiceGUI keeps the tabs that are not shown.
+  // NiceGUI keeps hidden tabs.
   activated() { this.away = false; },
   deactivated() { this.away = true; },
 
@@ -189,7 +189,7 @@ export default {
   },
 
   methods: {
-    // Call `step` again and again, each time when it has ended, but not while nobody can see it.
+    // Call `step` repeatedly, each time after it has ended, but not while the page is hidden.
     async loop(step, period) {
       while (!this.ended) {
         if (document.hidden || this.away || this.paused) {
@@ -297,7 +297,7 @@ export default {
       }), { replaceMerge: ["series"] });
     },
 
-    // The face in the picture under the mouse; outside all of them the primary one.
+    // The face under the mouse; outside of all faces the primary one.
     chooseAt(event) {
       if (!this.size) return;
       const area = event.currentTarget.getBoundingClientRect();

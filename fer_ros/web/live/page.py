@@ -19,27 +19,27 @@ from fer_ros.web.texts import Live
 from fer_ros.web.theme import CHART, palette
 
 ANSWER = 10.0
-"""Seconds that the node `fer` has to answer; a calibration takes two."""
+"""Seconds that the node `fer` has to respond; a calibration takes two."""
 DISCOVERY_PERIOD = 0.2
-"""Seconds between two looks whether the service is there."""
+"""Seconds between two checks whether the service is available."""
 FRESH = {'Cache-Control': 'no-store'}
 
 
 class LiveSource(Protocol):
-    """What the tab shows and can ask for."""
+    """The state shown by the tab, and the actions that it offers."""
 
     state: LiveState
     webcam: Webcam
 
     def calibrate(self) -> Future[tuple[bool, str]]:
-        """Take the primary face's present expression as neutral; whether it succeeded, and what came of it."""
+        """Take the present expression of the primary face as neutral; whether it succeeded, and a message."""
 
     def reset_calibration(self) -> Future[tuple[bool, str]]:
-        """Forget all calibrations."""
+        """Discard all baselines; whether it succeeded, and a message."""
 
 
 class LivePage:
-    """One for the program; `build` is called for each browser."""
+    """The tab: one instance per program; `build` is called for each browser."""
 
     def __init__(self, settings: WebSettings, live: LiveSource) -> None:
         self._settings, self._live, self._state = settings, live, live.state
@@ -78,7 +78,7 @@ class LivePage:
             self._live.webcam.start(device)
 
     def routes(self) -> list[BaseRoute]:
-        """What the tab asks for. It asks again when it has shown the last answer: a slow one gets fewer, no queue."""
+        """Routes for the requests of the tab. It sends the next request after it has shown the last response."""
         return [Route('/live/state', self._update), Route('/live/frame', self._frame),
                 Route('/live/recording.csv', self._csv)]
 
@@ -102,13 +102,13 @@ class LivePage:
             **FRESH, 'Content-Disposition': f'attachment; filename="faces_{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"'})
 
     def close(self) -> None:
-        """The program ends."""
+        """Stop everything at the end of the program."""
         self._frames.close()
         self._live.webcam.stop()
 
 
 class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': CHART}):
-    """Everything below the tab; it fetches what it shows."""
+    """The content of the tab, which fetches its data."""
 
     def __init__(self, settings: WebSettings) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': CHART}):
 
 
 async def _answer(service: Callable[[], Future[tuple[bool, str]]]) -> tuple[bool, str]:
-    """What the service answers; one that is not there may just not have been discovered yet."""
+    """The response of the service; a missing one may not have been discovered yet."""
     while True:
         try:
             return await asyncio.wrap_future(service())

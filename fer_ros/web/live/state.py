@@ -1,6 +1,6 @@
-"""What the live page shows: handed over between the thread of ROS and that of the page.
+"""The state shown by the live page, shared between the thread of ROS and that of the page.
 
-Everything is bounded, and of pictures only the newest is kept, so neither side ever waits for the other.
+All buffers are bounded and only the newest image is kept, so neither side waits for the other.
 """
 
 import math
@@ -23,45 +23,45 @@ from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
 MAX_SAMPLES = 100_000
-"""Faces kept for the lines, under 10 MB."""
+"""Maximum number of samples kept for the lines, under 10 MB."""
 PERIOD = 2.0
-"""Seconds over which rate and latency are taken."""
+"""Seconds over which rate and latency are averaged."""
 NO_IMAGE = 3.0
-"""Seconds without a result after which the page says so."""
+"""Seconds without a result after which the page reports it."""
 FRESH = 3.5
-"""Seconds that a diagnostics message, one per second, speaks of the present."""
+"""Seconds for which a diagnostics message is valid; there is one per second."""
 WANTED = 5.0
-"""Seconds that pictures are received after the last request for one: a slow browser asks rarely."""
+"""Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """What the node `fer` said of itself, and who publishes."""
+    """The diagnostics of the node `fer`."""
 
     level: int = 0
-    """As in diagnostic_msgs/DiagnosticStatus: 0 OK, 1 WARN, 2 ERROR, 3 STALE."""
+    """Level of diagnostic_msgs/DiagnosticStatus: 0 OK, 1 WARN, 2 ERROR, 3 STALE."""
     message: str = ''
     values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The newest annotated picture."""
+    """The newest annotated image."""
 
     number: int
     stamp_ns: int
-    """Of the image, in ns."""
+    """Stamp of the image in nanoseconds."""
     image: Callable[[], np.ndarray]
-    """Makes it: uint8 (H, W, 3) BGR. Called in the page's thread, only when someone looks."""
+    """Decodes it to uint8 (H, W, 3) BGR; called in the thread of the page, only if there are viewers."""
 
 
 class LiveState:
-    """See the module. Methods that tell of something are called by ROS, the others by the page.
+    """The shared state: methods that report something are called by ROS, the others by the page.
 
     Args:
-        seconds: of the time axis.
-        faces_topic: for messages to people.
-        max_recording: bytes.
+        seconds: length of the time axis.
+        faces_topic: name of the topic for messages.
+        max_recording: maximum size of a recording in bytes.
         clock: seconds, monotonic.
     """
 
@@ -70,7 +70,7 @@ class LiveState:
         self.seconds = seconds
         self.recorder = CsvRecorder(max_recording, clock)
         self.on_picture: Callable[[], None] = lambda: None
-        """Called by ROS for every new picture; must return at once."""
+        """Called by ROS for every new image; must return at once."""
         self._faces_topic = faces_topic
         self._clock = clock
         self._lock = threading.Lock()
@@ -90,10 +90,11 @@ class LiveState:
     # From ROS
 
     def frame(self, frame: FacesFrame, latency: float | None) -> Outcome:
-        """A result came.
+        """Report a result.
 
         Args:
-            latency: seconds from the image's stamp to now; None where it had none.
+            frame: the faces.
+            latency: seconds since the stamp of the image; None if it has none.
         """
         now = self._clock()
         self.recorder.add(frame)
@@ -116,42 +117,42 @@ class LiveState:
         self._styles.clear()
 
     def picture(self, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
-        """A picture came; the one before is forgotten."""
+        """Report an image; the previous one is discarded."""
         self._pictures += 1
         self._picture = Picture(self._pictures, stamp_ns, image)
         self.on_picture()
 
     def health(self, health: Health) -> None:
-        """The node `fer` told of its health."""
+        """Report the diagnostics of the node `fer`."""
         with self._lock:
             self._health, self._health_at = health, self._clock()
 
     def publishers(self, count: int) -> None:
-        """So many publish on the topic of faces."""
+        """Report the number of publishers on the topic of faces."""
         self._publishers = count
 
     @property
     def pictures_wanted(self) -> bool:
-        """Whether anyone looks."""
+        """Whether there are viewers."""
         return self._clock() - self._wanted_at < WANTED
 
     # From the page
 
     def want_pictures(self) -> None:
-        """Someone looks, now."""
+        """Record that a viewer requests images now."""
         self._wanted_at = self._clock()
 
     @property
     def newest_picture(self) -> Picture | None:
-        """The newest; None before the first, and after a time in which nobody looked."""
+        """The newest image; None before the first, and after a time without viewers."""
         return self._picture
 
     def forget_picture(self) -> None:
-        """Nobody looks any more: what was seen last is not kept."""
+        """Discard the newest image, since there are no viewers any more."""
         self._picture = None
 
     def clear(self) -> None:
-        """Forget the lines."""
+        """Discard the lines."""
         with self._lock:
             self._history = FacesHistory(self.seconds, MAX_SAMPLES)
             self._arrivals.clear()
@@ -159,19 +160,19 @@ class LiveState:
 
     @property
     def image_topic(self) -> str:
-        """What `fer` listens to; empty when it did not say."""
+        """The topic that `fer` subscribes to; empty if unknown."""
         return self._now_of_health().values.get(diagnostic_keys.IMAGE_TOPIC, '')
 
     @property
     def image_publishers(self) -> int:
-        """How many publish there, as far as `fer` said."""
+        """Number of publishers on that topic according to `fer`."""
         return int(self._now_of_health().values.get(diagnostic_keys.PUBLISHERS, 0) or 0)
 
     def update(self, epoch: int = 0, after: int = 0) -> dict:
-        """What is new since the frame `after` of the time line `epoch`, ready for JSON.
+        """The changes since the frame `after` of the time line `epoch`, ready for JSON.
 
-        ``lines`` holds of each face with new samples its ``id``, style, and ``points``: [seconds, valence, raw
-        valence], or null where the line has a gap. A new ``epoch`` says that all points before belong to the past.
+        ``lines`` contains, for each face with new samples, its ``id``, style, and ``points``: [seconds, valence, raw
+        valence], or null where the line has a gap. A new ``epoch`` means that all earlier points are obsolete.
         """
         now = self._clock()
         with self._lock:
@@ -182,7 +183,7 @@ class LiveState:
             arrivals = [latency for at, latency in self._arrivals if at > now - PERIOD]
             last_arrival = self._last_arrival
             epoch = self._epoch
-        # FacesHistory numbers frames from 0 on.
+        # FacesHistory numbers frames from 0.
         gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
                  if (points := _points(s, after, base, gap_ns))]
@@ -232,9 +233,9 @@ class LiveState:
 
 
 def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:
-    """[seconds, valence, raw valence] of the samples from frame number `after` on, null before those after a gap."""
+    """[seconds, valence, raw valence] of the samples from frame number `after` on, with null at gaps."""
     start = int(np.searchsorted(series.samples['frame'], after))
-    known = series.samples[max(start - 1, 0):]  # with the one before, where there is one
+    known = series.samples[max(start - 1, 0):]  # with the previous one, if any
     gaps = set((breaks(known, gap_ns) - (1 if start else 0)).tolist())
     new = series.samples[start:]
     seconds = np.round((new['stamp_ns'] - base_ns) * 1e-9, 3)

@@ -1,4 +1,4 @@
-"""A camera of this machine, read by a process of its own that the page starts and ends."""
+"""A camera of this machine, served by a separate process that the page starts and stops."""
 
 import signal
 import subprocess
@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 GRACE = 5.0
-"""Seconds that the process has to end after it was asked to."""
+"""Seconds that the process has to end after a signal."""
 
 
 class Webcam:
     """At most one process at a time. Any thread may call.
 
     Args:
-        command: for a device, such as '/dev/video0'.
-        folder: where devices are.
+        command: returns the command for a device such as '/dev/video0'.
+        folder: folder of the devices.
     """
 
     def __init__(self, command: Callable[[str], list[str]], folder: Path = Path('/dev')) -> None:
@@ -27,11 +27,11 @@ class Webcam:
 
     @property
     def devices(self) -> list[str]:
-        """Cameras of this machine, without those that the process may not open."""
+        """Cameras of this machine."""
         return sorted(str(path) for path in self._folder.glob('video[0-9]*'))
 
     def start(self, device: str) -> bool:
-        """Read `device`; False when it is none of `devices`, or another is being read."""
+        """Start the process for `device`; False if it is not one of `devices`, or a process is running."""
         with self._lock:
             if device not in self.devices or self._running:
                 return False
@@ -42,7 +42,7 @@ class Webcam:
             return True
 
     def stop(self) -> None:
-        """End the process and wait for it."""
+        """Stop the process and wait for it."""
         with self._lock:
             process, self._process = self._process, None
         if process is None or process.poll() is not None:

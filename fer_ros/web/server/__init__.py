@@ -1,1 +1,1 @@
-"""The page's server: settings, access and the application around both tabs."""
+"""The web server: settings, access control and the application around both tabs."""

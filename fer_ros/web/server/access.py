@@ -1,6 +1,6 @@
-"""Who may use the page: the right name, the right origin, the right token. Everything else is refused.
+"""Access control of the page: host name, origin and token are checked, and everything else is rejected.
 
-An ASGI middleware around the whole application, so that no route can be forgotten.
+It is an ASGI middleware around the whole application, so that no route can be missed.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from fer_ros.web.texts import Login, Page, Refused
 
 SESSION = 12 * 3600
-"""Seconds that a cookie lets its browser in."""
+"""Lifetime of a session cookie in seconds."""
 ATTEMPTS = 5
-"""Wrong tokens of one address within `PERIOD`, after which it has to wait."""
+"""Number of wrong tokens from one address within `PERIOD` after which it has to wait."""
 ALL_ATTEMPTS = 50
 """The same for all addresses together."""
 PERIOD = 60.0
@@ -33,7 +33,7 @@ LOGIN_PATH = '/login'
 LOGIN_BODY = 4096
 """Bytes."""
 
-# Vue compiles NiceGUI's templates in the browser, which needs eval; everything comes from here.
+# Vue compiles the templates of NiceGUI in the browser, which requires eval; all content is from this server.
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
           "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; connect-src 'self'; "
           "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
@@ -49,18 +49,20 @@ HEADERS = {
 
 
 class Access:
-    """See the module.
+    """The ASGI middleware.
 
-    * The Host header must be an IP address or a name of this machine: a foreign name that was made to lead here (DNS
-      rebinding) is refused.
-    * A request that names an origin must name this one. Websockets and everything but GET and HEAD must name it.
-    * With a `token`, a cookie is needed that the browser gets for the token, from the login page or ``/?token=``.
+    * The Host header must be an IP address or a name of this machine: another name that resolves to it (DNS rebinding)
+      is rejected.
+    * The origin of a request, if any, must be this server. WebSockets and all methods except GET and HEAD must have it.
+    * With a `token`, requests need a cookie, which the browser receives for the token on the login page or from
+      ``/?token=``.
 
     Args:
-        token: empty: everyone who reaches the page may use it.
-        allowed_hosts: further names for the Host header.
-        max_body: bytes of the largest request.
-        port: makes the cookie's name differ from that of another dashboard on the same machine.
+        app: the application.
+        token: the access token; empty: everyone who reaches the page may use it.
+        allowed_hosts: additional names for the Host header.
+        max_body: maximum size of a request in bytes.
+        port: part of the cookie name, to distinguish dashboards on the same machine.
         clock: seconds since 1970.
     """
 
@@ -104,7 +106,7 @@ class Access:
         must_tell = scope['type'] == 'websocket' or scope['method'] not in ('GET', 'HEAD')
         if (must_tell and origin is None) or (origin is not None and _netloc(origin) != host.lower()):
             return PlainTextResponse(Refused.origin, 403)
-        # Pictures and scripts are fetched for other pages without an origin.
+        # Browsers fetch images and scripts for other pages without an origin.
         if headers.get('sec-fetch-site') in ('cross-site', 'same-site') and headers.get(
                 'sec-fetch-mode') != 'navigate':
             return PlainTextResponse(Refused.origin, 403)
@@ -124,7 +126,7 @@ class Access:
             return name in self._names
 
     def _bounded(self, receive: Receive) -> Receive:
-        """For bodies that do not tell their length."""
+        """Limit bodies without a Content-Length."""
         received = 0
 
         async def bounded() -> Message:
@@ -137,7 +139,7 @@ class Access:
     # Token
 
     async def _login(self, scope: Scope, headers: Headers, receive: Receive) -> Response | None:
-        """The answer to a request that is not let in or that is about the token; None: let it through."""
+        """The response to a request that is not authorised or concerns the token; None: the request is passed on."""
         if not self._token:
             return None
         address = (scope.get('client') or ('',))[0]
@@ -162,7 +164,7 @@ class Access:
         if not _same(token, self._token):
             self._failures.add(address)
             return _login_page(Login.wrong, 401)
-        # Not a redirect: a strict cookie is not sent on one that another site's link led to.
+        # Not a redirect: a strict cookie would not be sent with it if another site linked here.
         response = HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0; url=/">'
                                 f'<title>{Page.title}</title><a href="/">{Login.opened}</a>')
         response.set_cookie(self._cookie, self._session(), max_age=SESSION, path='/', httponly=True, samesite='strict')
@@ -170,7 +172,7 @@ class Access:
         return response
 
     def _session(self) -> str:
-        """Random, with its end, signed with the token: it outlives a restart of the dashboard, but not a new token."""
+        """A random session with its expiry, signed with the token: valid after a restart, but not with a new token."""
         content = f'{secrets.token_hex(16)}.{int(self._clock()) + SESSION}'
         return f'{content}.{self._signature(content)}'
 
@@ -191,7 +193,7 @@ class Access:
 
 
 class Failures:
-    """Wrong tokens of the last minute, by address.
+    """Counts the wrong tokens of the last minute by address.
 
     Args:
         clock: seconds.
@@ -205,7 +207,7 @@ class Failures:
         self._all: deque[float] = deque(maxlen=ALL_ATTEMPTS)
 
     def add(self, address: str) -> None:
-        """A wrong token came from `address`."""
+        """Record a wrong token from `address`."""
         now = self._clock()
         self._all.append(now)
         self._by_address.setdefault(address, deque(maxlen=ATTEMPTS)).append(now)
@@ -214,7 +216,7 @@ class Failures:
             self._by_address.popitem(last=False)
 
     def wait(self, address: str) -> float:
-        """Seconds until `address` may try again; 0: now."""
+        """Seconds until `address` may try again; 0 if it may now."""
         now, own = self._clock(), self._by_address.get(address, ())
         return max([0.0, *(times[0] + PERIOD - now for times, most in ((own, ATTEMPTS), (self._all, ALL_ATTEMPTS))
                            if len(times) == most)])

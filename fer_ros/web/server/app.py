@@ -1,4 +1,4 @@
-"""The page and its server."""
+"""The application of the page and its server."""
 
 import socket
 from contextlib import closing
@@ -15,18 +15,18 @@ from fer_ros.web.theme import STYLE
 from fer_ros.web.video.page import VideoPage
 
 GRACE = 2
-"""Seconds that browsers have to end what they are being sent when the program ends."""
+"""Seconds that responses have to complete when the program exits."""
 CONNECTIONS = 256
-"""At a time; more are told to come again."""
+"""Maximum number of concurrent connections; others receive status 503."""
 
 
 class Server:
-    """Listens from its creation on, serves in `run`.
+    """Listens from its creation on, and serves in `run`.
 
-    NiceGUI keeps its state in the module, so there is one for a process.
+    NiceGUI keeps its state in the module, so there can be only one server per process.
 
     Raises:
-        SettingsError: host or port cannot be listened on.
+        SettingsError: it cannot listen on this host and port.
     """
 
     def __init__(self, settings: WebSettings, live: LiveSource) -> None:
@@ -45,18 +45,18 @@ class Server:
         self._server = uvicorn.Server(uvicorn.Config(
             guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
             limit_concurrency=CONNECTIONS,
-            loop='asyncio',  # uvloop raises errors for what is still to be sent to browsers that have gone
+            loop='asyncio',  # uvloop raises errors for data that is pending for disconnected browsers
             ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """Address of the page."""
         host = self._settings.host
         host = {'0.0.0.0': socket.gethostname(), '::': socket.gethostname()}.get(host, host)
         return f'http://{f"[{host}]" if ":" in host else host}:{self.port}'
 
     def run(self) -> None:
-        """Serve until `stop` or a signal; only in the main thread."""
+        """Serve until `stop` or a signal; must run in the main thread."""
         with closing(self._socket):
             try:
                 self._server.run(sockets=[self._socket])
@@ -65,7 +65,7 @@ class Server:
                 self._video.close()
 
     def stop(self) -> None:
-        """End `run`; from any thread."""
+        """End `run`; may be called from any thread."""
         self._server.should_exit = True
 
     def _build(self) -> None:

@@ -1,4 +1,4 @@
-"""What the page is told when it starts."""
+"""Settings of the page."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from fer_ros.parameters import DASHBOARD, defaults
 _DEFAULTS = defaults(DASHBOARD)
 
 SHORTEST_TOKEN = 12
-"""Characters."""
+"""Minimum number of characters of the token."""
 
 
 class SettingsError(Exception):
-    """The page cannot be served so; the text is one line that names the value and the remedy."""
+    """The page cannot be served with these settings; the message is one line that names the value and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class WebSettings:
     """Names, meaning, units and defaults are those of `fer_ros.parameters.DASHBOARD`.
 
     Raises:
-        SettingsError: everybody in the network could look.
+        SettingsError: everybody in the network could open the page, or the token is too short.
     """
 
     host: str = _DEFAULTS['host']
@@ -38,11 +38,11 @@ class WebSettings:
 
     def __post_init__(self) -> None:
         if not _is_loopback(self.host) and not self.access_token:
-            raise SettingsError(f'host {self.host} lets other machines in: set an access_token too, for example the '
-                                'output of python3 -c "import secrets; print(secrets.token_urlsafe())"')
+            raise SettingsError(f'host {self.host} is reachable from other machines: also set an access_token, for '
+                                'example the output of python3 -c "import secrets; print(secrets.token_urlsafe())"')
         if self.access_token and len(self.access_token) < SHORTEST_TOKEN:
-            raise SettingsError(f'access_token has {len(self.access_token)} characters, too few to keep others out: '
-                                f'use at least {SHORTEST_TOKEN}')
+            raise SettingsError(f'access_token has {len(self.access_token)} characters, which is too short: use at '
+                                f'least {SHORTEST_TOKEN}')
 
 
 def _is_loopback(host: str) -> bool:

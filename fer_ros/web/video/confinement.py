@@ -1,4 +1,4 @@
-"""What a process may use that decodes files of strangers: little of the machine, and no other files."""
+"""Confines a process that decodes untrusted files: limited resources, and no access to other files."""
 
 import ctypes
 import os
@@ -18,21 +18,21 @@ _PATH_BENEATH = 1
 _NO_NEW_PRIVILEGES = 38
 
 _SYSTEM = ('/usr', '/lib', '/lib64', '/opt', '/etc', '/proc', '/sys')
-"""Programs, libraries and what these want to know of the machine. Nobody's own files."""
+"""Programs, libraries and system information, but no files of users."""
 
 
 def bound_resources(*, cpu_s: float, memory: int, file_size: int, niceness: int) -> None:
-    """Limit this process, for good: the kernel ends or fails what goes beyond.
+    """Limit the resources of this process irrevocably; the kernel enforces the limits.
 
     Args:
         cpu_s: seconds of processor time.
-        memory: bytes of data. Not of address space, of which libraries reserve far more than they use.
-        file_size: bytes of any file that is written.
-        niceness: added to the process's own; at 10 it gets a tenth of a processor that others want.
+        memory: bytes of data; not of address space, of which libraries reserve far more than they use.
+        file_size: maximum bytes of any written file.
+        niceness: added to that of the process; at 10 it gets a tenth of a contended processor.
     """
     os.nice(niceness)
     cpu = max(1, round(cpu_s))
-    # At the first of two limits of processor time the kernel sends SIGXCPU, which tells why; at the second SIGKILL.
+    # At the soft limit of processor time the kernel sends SIGXCPU, which shows the reason; at the hard limit SIGKILL.
     for kind, soft, hard in ((resource.RLIMIT_CPU, cpu, cpu + 5), (resource.RLIMIT_DATA, memory, memory),
                              (resource.RLIMIT_FSIZE, file_size, file_size), (resource.RLIMIT_CORE, 0, 0),
                              (resource.RLIMIT_NOFILE, 256, 256)):
@@ -43,17 +43,18 @@ def bound_resources(*, cpu_s: float, memory: int, file_size: int, niceness: int)
 
 
 def landlock() -> int:
-    """The kernel's version of Landlock; 0: it has none, or it is turned off."""
+    """Version of Landlock in the kernel; 0 if it is missing or disabled."""
     return max(0, ctypes.CDLL(None, use_errno=True).syscall(_CREATE, None, ctypes.c_size_t(0), 1))
 
 
 def confine(folder: Path, readable: tuple[Path, ...] = ()) -> bool:
-    """From here on this thread, and those that it starts, read and write in `folder` only, and connect to nothing.
+    """Restrict this thread and those that it starts to reading and writing in `folder`, without connections.
 
-    Programs, libraries and `readable` can still be read. For good; done by Landlock (Linux 5.13; connections 6.7).
+    Programs, libraries and `readable` remain readable. The restriction is irrevocable and enforced by Landlock (Linux
+    5.13; connections 6.7).
 
     Returns:
-        Whether the kernel does it.
+        Whether the kernel enforces it.
     """
     version = landlock()
     if not version:
@@ -67,7 +68,7 @@ def confine(folder: Path, readable: tuple[Path, ...] = ()) -> bool:
     try:
         readable = (*map(Path, (*_SYSTEM, sys.prefix, sys.base_prefix)), Path(__file__).parents[3], *readable)
         allowed = [*((path, _READ) for path in readable), (folder, handled & ~_IOCTL),
-                   (Path('/dev'), handled & (_READ | _WRITE_FILE | _IOCTL))]  # graphics cards, null, urandom
+                   (Path('/dev'), handled & (_READ | _WRITE_FILE | _IOCTL))]  # GPUs, null, urandom
         if not all(_allow(libc, ruleset, path, rights & handled) for path, rights in allowed if path.exists()):
             return False
         libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)

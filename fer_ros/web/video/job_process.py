@@ -1,13 +1,13 @@
-"""The process of one job: reads the faces of one video as process_video does, under limits.
+"""The process of one job: analyses one video like process_video, within limits.
 
-``python -m fer_ros.web.video.job_process``, started by `fer_ros.web.video.jobs`. It reads an `Order` as a line of JSON,
-and ends when its standard input does: with the program that started it, however that ended. It writes a line for each
+``python -m fer_ros.web.video.job_process`` is started by `fer_ros.web.video.jobs`. It reads an `Order` as a line of
+JSON and ends when its standard input is closed, that is, with the program that started it. It writes a line for each
 event:
 
-    {"begun": true, "confined": …}           libraries and model are loaded; whether the kernel keeps it to its folder
-    {"progress": [frames, share done]}
+    {"begun": true, "confined": …}           libraries and model are loaded; whether the kernel confines the process
+    {"progress": [frames, fraction done]}
     {"done": {"frames": …, "seconds": …, "warning": …}}
-    {"failed": reason, "values": {…}}        a name in `fer_ros.web.texts.VideoErrors` and what it mentions
+    {"failed": reason, "values": {…}}        a name in `fer_ros.web.texts.VideoErrors` and its values
 """
 
 import json
@@ -27,43 +27,43 @@ from fer_ros.web.video.confinement import bound_resources, confine
 from fer_ros.web.video.uploads import DEMUXERS, RESERVE
 
 REPORTS = 0.2
-"""Seconds between two reports of progress."""
+"""Seconds between two progress events."""
 NAME = 'video'
-"""Of the results, without suffix."""
+"""Name of the results without suffix."""
 RESULTS = 'results'
-"""Their folder, in that of the job."""
+"""Folder of the results, in that of the job."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to do."""
+    """The task of the process."""
 
     folder: str
-    """Of the job; all that is written lies in it."""
+    """Folder of the job, which contains everything that is written."""
     video: str
     """File in `folder`; empty: the built-in clip."""
     container: str
-    """A key of `DEMUXERS`."""
+    """Container of the video, a key of `DEMUXERS`."""
     seconds: float
-    """Longest video."""
+    """Maximum duration of the video in seconds."""
     frames: int
-    """Most frames."""
+    """Maximum number of frames."""
     pixels: int
-    """Largest frames."""
+    """Maximum number of pixels of a frame."""
     cpu_s: float
     memory: int
     """Bytes."""
     file_size: int
-    """Bytes of the largest file."""
+    """Maximum size of a file in bytes."""
     niceness: int
-    """Added to that of the program."""
+    """Niceness added to that of the program."""
     clip_width: int
     clip_rate: float
-    """Of the built-in clip; its height is three quarters of its width."""
+    """Frame rate of the built-in clip, whose height is three quarters of its width."""
 
 
 class Refused(Exception):
-    """The video is not read, or not further. The text is the name of the reason."""
+    """The video is rejected. The message is the name of the reason."""
 
     def __init__(self, reason: str, **values: float | str) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ class Refused(Exception):
 def main() -> None:
     """Entry point."""
     events = os.fdopen(os.dup(1), 'w', encoding='utf-8')
-    os.dup2(2, 1)  # libraries print
+    os.dup2(2, 1)  # libraries print to standard output
     order = Order(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_input, daemon=True).start()
     bound_resources(cpu_s=order.cpu_s, memory=order.memory, file_size=order.file_size,
@@ -91,14 +91,14 @@ def main() -> None:
         print(error, file=sys.stderr)
         _tell(events, failed='disk', values={})
     except Exception as error:
-        # OpenCV and torch have errors of their own for it.
+        # OpenCV and torch have their own exceptions for lack of memory.
         if 'memory' not in str(error).lower():
             raise
         _tell(events, failed='memory', values={'megabytes': order.memory >> 20})
 
 
 def _end_with_input() -> None:
-    # From the descriptor: the main thread may hold the lock of sys.stdin.
+    # Reads the descriptor, since the main thread may hold the lock of sys.stdin.
     while os.read(0, 1024):
         pass
     os._exit(1)
@@ -109,14 +109,15 @@ def _tell(events: TextIO, **event: object) -> None:
 
 
 def _work(order: Order, events: TextIO) -> dict:
-    # For builds of OpenCV that heed it: no other reader than the one that the content was checked for.
+    # For builds of OpenCV that respect it: only the demuxer of the verified container.
     if order.container:
         reader = DEMUXERS[order.container]
         os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = f'protocol_whitelist;file|input_format;{reader}'
     folder = Path(order.folder)
     libraries = tuple(Path(path) for path in sys.path if path not in ('', os.getcwd()))
     if order.video:
-        # What cannot be read is told at once. In a thread: confinement is a thread's, and the main one loads libraries.
+        # Unreadable files are reported at once. In a thread, since confinement is per thread and the main thread still
+        # loads libraries.
         with ThreadPoolExecutor(1) as thread:
             thread.submit(_check, folder / order.video, order, libraries).result()
     from fer_ros.recordings.processing import Settings, create_pipeline, process
@@ -170,10 +171,10 @@ def _write_clip(folder: Path, order: Order) -> Path:
 
 
 def _check(path: Path, order: Order, libraries: tuple[Path, ...]) -> None:
-    """Whether the video can be opened, and is not too large by what its container says, which may lie."""
+    """Check that the video can be opened and is not too large according to its container, which may be wrong."""
     import cv2
 
-    import fer_ros.media.frame_sources  # noqa: F401 (tells FFmpeg to be quiet)
+    import fer_ros.media.frame_sources  # noqa: F401 (silences FFmpeg)
     confine(path.parent, libraries)
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
@@ -192,7 +193,7 @@ def _check(path: Path, order: Order, libraries: tuple[Path, ...]) -> None:
 
 
 def order_line(order: Order) -> str:
-    """As `main` reads it."""
+    """The line that `main` reads."""
     return json.dumps(asdict(order)) + '\n'
 
 

@@ -1,7 +1,7 @@
-"""Videos of browsers, read one after the other in processes of their own.
+"""Analyses videos of browsers one after the other, each in a separate process.
 
-A job belongs to an owner, the secret of one browser, and each owner has one. Its folder, with upload and results, lives
-as long as the job: until its owner drops it, has not been seen for a while, or it has been finished for long.
+A job belongs to an owner, identified by a secret of the browser, and each owner has at most one. Its folder with upload
+and results exists as long as the job: until the owner drops it, has been away for a while, or it expires.
 """
 
 import json
@@ -32,42 +32,42 @@ _log = logging.getLogger(__name__)
 State = Literal['uploading', 'waiting', 'starting', 'running', 'done', 'failed']
 ENDED = ('done', 'failed')
 TICK = 0.2
-"""Seconds between two looks at a process."""
+"""Seconds between two checks of a process."""
 _MESSAGES = 100
-"""Failed jobs of which is remembered why."""
+"""Number of failed jobs whose message is kept."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of uploads and jobs; `of` derives those that depend on the settings of the page."""
+    """Limits of uploads and jobs; `of` derives those that depend on the settings of the page."""
 
     count: int
-    """Jobs, in whatever state, of all owners."""
+    """Maximum number of jobs in any state, over all owners."""
     upload: int
-    """Bytes of a file."""
+    """Maximum size of a file in bytes."""
     seconds: float
-    """Length of a video."""
+    """Maximum duration of a video in seconds."""
     frames: int
-    """Of a video."""
+    """Maximum number of frames of a video."""
     wall_s: float
-    """Seconds that a job may take."""
+    """Maximum run time of a job in seconds."""
     cpu_s: float
-    """Seconds of processor time."""
+    """Maximum processor time in seconds."""
     pixels: int = 4096 * 2304
-    """Of a frame."""
+    """Maximum number of pixels of a frame."""
     memory: int = 3 << 30
-    """Bytes; 4K video takes 0.7 GB."""
+    """Maximum memory in bytes; 4K video takes 0.7 GB."""
     file_size: int = 2 << 30
-    """Bytes of the largest file that a job may write."""
+    """Maximum size in bytes of a file written by a job."""
     niceness: int = 10
-    """Of the processes: the live view goes first."""
+    """Niceness of the processes: the live view takes precedence."""
     clip_width: int = 640
     clip_rate: float = 30.0
-    """Of the built-in clip."""
+    """Frame rate of the built-in clip."""
     away_s: float = 600.0
-    """Seconds without a page of the owner after which the job is dropped."""
+    """Seconds without an open page of the owner after which the job is dropped."""
     keep_s: float = 3600.0
-    """Seconds that results are kept."""
+    """Seconds for which results are kept."""
 
     @classmethod
     def of(cls, settings: WebSettings) -> 'Limits':
@@ -79,27 +79,27 @@ class Limits:
 
 @dataclass(frozen=True)
 class View:
-    """A job at a moment."""
+    """The state of a job."""
 
     id: str
-    """In addresses; cannot be guessed."""
+    """Random id, used in addresses."""
     name: str
-    """What the person calls the video. Only to be shown."""
+    """Name of the video given by the user, for display only."""
     state: State
     frames: int = 0
-    """Read so far."""
+    """Number of frames processed."""
     share: float = 0.0
-    """Done, 0 to 1; of an upload, received."""
+    """Fraction done, 0 to 1; of an upload, fraction received."""
     left: float = math.nan
-    """Seconds until it is done, about; NaN: not known."""
+    """Estimated seconds until it is done; NaN if unknown."""
     seconds: float = 0.0
-    """Length of the video, when it is done."""
+    """Duration of the video in seconds, when it is done."""
     message: str = ''
-    """Why it failed, or what was wrong with the video."""
+    """Reason of the failure, or a warning about the video."""
 
 
 class JobsError(Exception):
-    """No job can be begun; the text is for the person."""
+    """No job can be started; the message is for the user."""
 
 
 @dataclass
@@ -117,30 +117,34 @@ class _Job:
 
 
 class Jobs:
-    """Any thread may use it; nothing of it waits for a job.
+    """The jobs of all owners. Any thread may call, and no method waits for a job.
+
+    Args:
+        limits: limits of uploads and jobs.
+        parent: parent of the temporary folder.
 
     Raises:
-        OSError: there is no place for a temporary folder.
+        OSError: the temporary folder cannot be created.
     """
 
     def __init__(self, limits: Limits, parent: Path | None = None) -> None:
         self.limits = limits
         self._folder = PrivateFolder(parent)
         self._jobs: dict[str, _Job] = {}
-        """By owner, in the order in which they were begun."""
+        """Jobs by owner, in the order in which they were started."""
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name='video jobs', daemon=True)
         self._thread.start()
 
     def begin(self, owner: str, name: str) -> tuple[str, Path]:
-        """Take a place for a video; an ended job of this owner makes room for it.
+        """Start a job for a video; it replaces a finished job of this owner.
 
         Returns:
-            The job's id, and its folder for the upload.
+            Id of the job, and its folder for the upload.
 
         Raises:
-            JobsError: the owner has a job that has not ended, or all places are taken.
+            JobsError: the owner has an unfinished job, or the maximum number is reached.
         """
         with self._changed:
             if owner in self._jobs and self._jobs[owner].view.state not in ENDED:
@@ -156,11 +160,12 @@ class Jobs:
             return job.view.id, folder
 
     def submit(self, job_id: str, video: str = '', container: str = '') -> None:
-        """Have the job's upload read, or without one the built-in clip. A job that was dropped meanwhile is left alone.
+        """Queue the upload of a job, or without one the built-in clip, for analysis; a dropped job is ignored.
 
         Args:
-            video: name of a file in the job's folder.
-            container: of it, as `uploads.container` tells.
+            job_id: id of the job.
+            video: name of a file in the folder of the job.
+            container: its container, from `uploads.container`.
         """
         with self._changed:
             job = self._find(job_id)
@@ -170,14 +175,14 @@ class Jobs:
                 self._changed.notify()
 
     def fail(self, job_id: str, message: str) -> None:
-        """The upload failed."""
+        """Report that the upload failed."""
         with self._changed:
             job = self._find(job_id)
             if job is not None:
                 self._end(job, 'failed', message)
 
     def received(self, job_id: str, share: float) -> bool:
-        """So much of the upload, 0 to 1, has come; false: the job was dropped meanwhile."""
+        """Report the received fraction of the upload, 0 to 1; returns false if the job was dropped meanwhile."""
         with self._changed:
             job = self._find(job_id)
             if job is not None:
@@ -186,7 +191,7 @@ class Jobs:
             return job is not None
 
     def view(self, owner: str) -> View | None:
-        """The owner's job. Tells also that the owner is there."""
+        """The job of the owner; also records that the owner is present."""
         with self._changed:
             job = self._jobs.get(owner)
             if job is None:
@@ -195,18 +200,18 @@ class Jobs:
             return job.view
 
     def drop(self, owner: str, job_id: str = '') -> None:
-        """End the owner's job, whatever its state, and remove all that belongs to it; with an id only if it is that."""
+        """End the job of the owner in any state and remove its files; with an id only if it is that job."""
         with self._changed:
             if not job_id or (owner in self._jobs and self._jobs[owner].view.id == job_id):
                 self._drop(owner)
 
     def playback(self, owner: str, job_id: str) -> Playback | None:
-        """Of the owner's finished job; None when it has no such."""
+        """The playback of the finished job of the owner; None if there is none."""
         job = self._done(owner, job_id)
         return job.playback if job else None
 
     def result(self, owner: str, job_id: str, suffix: str) -> tuple[Path, str] | None:
-        """A result's file ('csv', 'png' or 'mp4') and the name of its video; None as for `playback`."""
+        """Path of a result ('csv', 'png' or 'mp4') and name of the video; None as for `playback`."""
         job = self._done(owner, job_id)
         return (job.folder / RESULTS / f'{NAME}.{suffix}', job.view.name) if job else None
 
@@ -228,7 +233,7 @@ class Jobs:
         if job is not None:
             job.dropped = True
             if job.process:
-                job.process.kill()  # the thread that looks after it removes the folder
+                job.process.kill()  # the monitoring thread removes the folder
             else:
                 shutil.rmtree(job.folder, ignore_errors=True)
 
@@ -293,7 +298,7 @@ class Jobs:
                 process.kill()
 
     def _look(self, job: _Job) -> bool:
-        """Take in what the job's process tells; false: it has ended."""
+        """Handle the events of the process of a job; false if it has ended."""
         process = job.process
         events = process.events(TICK)
         if events is not None:
@@ -319,38 +324,38 @@ class Jobs:
                 self._end(job, 'done', str(process.done['warning']), share=1.0, frames=int(process.done['frames']),
                           seconds=float(process.done['seconds']))
             else:
-                _log.warning('reading a video failed: %s; %s', process.why(), process.last_words())
+                _log.warning('the analysis of a video failed: %s; %s', process.why(), process.last_words())
                 self._end(job, 'failed', process.why())
         return False
 
 
 class _Process:
-    """A job's process, seen from here."""
+    """The process of a job, as seen by the program."""
 
     _LINE = 1 << 16
-    """Bytes of an event at most."""
+    """Maximum size of an event in bytes."""
 
     def __init__(self, order: Order, wall_s: float) -> None:
         self._order, self._wall_s = order, wall_s
         self._start = time.monotonic()
         self._first: tuple[float, float] | None = None
-        """When the first progress was told, and what it was."""
+        """Time and fraction of the first progress event."""
         self._failure = ''
         self.done: dict | None = None
-        """What it told when it was done."""
+        """Content of the final event."""
         self._rest = b''
         package = str(Path(__file__).parents[3])
         path = os.pathsep.join(filter(None, (package, os.environ.get('PYTHONPATH', ''))))
         self._errors = (Path(order.folder) / 'errors').open('w+b')
-        # A new interpreter: forking would copy the locks of this program's threads. Its own session: Ctrl-C in the
-        # terminal is for this program, which ends it. Its folder is the root: Python would import from it.
+        # A new interpreter, since a fork would copy the locks of other threads. A new session, since Ctrl-C in the
+        # terminal is handled by this program. The root as working folder, since Python would import from it.
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'fer_ros.web.video.job_process'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, cwd='/', start_new_session=True, bufsize=0,
             env={**os.environ, 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._process.stdout, selectors.EVENT_READ)
-        with suppress(OSError):  # it has died, which is found out
+        with suppress(OSError):  # it has died, which is detected later
             self._process.stdin.write(order_line(order).encode())
 
     def kill(self) -> None:
@@ -358,7 +363,7 @@ class _Process:
             self._process.kill()
 
     def events(self, timeout: float) -> list[dict] | None:
-        """What it told, after at most `timeout` seconds; None: it has ended."""
+        """New events, after at most `timeout` seconds; None if it has ended."""
         if time.monotonic() - self._start > self._wall_s:
             self._fail('time', seconds=self._wall_s)
         elif self._memory() > self._order.memory:
@@ -376,7 +381,8 @@ class _Process:
         """The view after `event`."""
         if 'begun' in event:
             if not event['confined']:
-                _log.warning('this kernel has no Landlock: the process that reads a video is not kept to its folder')
+                _log.warning('this kernel has no Landlock: the process that analyses videos is not confined to its '
+                             'folder')
             return replace(view, state='running')
         if 'progress' in event:
             frames, share = event['progress']
@@ -392,13 +398,13 @@ class _Process:
         return view
 
     def why(self) -> str:
-        """Why it ended without being done."""
+        """Reason why it ended without success."""
         if not self._failure and self._process.returncode == -signal.SIGXCPU:
             return VideoErrors.time.format(seconds=self._order.cpu_s)
         return self._failure or VideoErrors.died
 
     def last_words(self) -> str:
-        """The end of what it wrote about errors, in one line, for the log."""
+        """The end of its standard error in one line, for the log."""
         with self._errors:
             self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
             return ' '.join(self._errors.read().decode('utf-8', 'replace').split())
@@ -408,7 +414,7 @@ class _Process:
         self.kill()
 
     def _memory(self) -> int:
-        """Bytes resident; 0 where it cannot be told."""
+        """Resident memory in bytes; 0 if unknown."""
         try:
             return int(Path(f'/proc/{self._process.pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
         except (OSError, IndexError):

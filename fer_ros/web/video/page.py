@@ -1,7 +1,7 @@
-"""The tab Video: upload or choose a video, see how far it is read, play it with its line, download the results.
+"""The tab Video: upload or choose a video, watch the progress, play it with its lines, download the results.
 
-The page asks for everything over HTTP. Whose a video is, a cookie tells that no script can read: a secret of the
-browser, made when it first asks.
+The page requests everything over HTTP. The owner of a video is identified by a cookie that is not accessible to
+scripts: a secret of the browser, created at its first request.
 """
 
 import math
@@ -25,24 +25,25 @@ from fer_ros.web.video.uploads import UploadError, receive
 COOKIE = 'fer_video'
 _OWNER = re.compile(r'[\w-]{32}', re.ASCII)
 NAME_LENGTH = 100
-"""Characters of a video's name that are kept."""
-# Pictures of people stay out of the browser's cache on disk.
+"""Maximum number of characters kept of the name of a video."""
+# Images of people must not be stored in the cache of the browser.
 _PRIVATE = {'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff'}
 _PLAIN = {**_PRIVATE, 'Content-Encoding': 'identity'}
-"""Of what is compressed already."""
+"""Headers of compressed data."""
 RESULTS = {'csv': 'text/csv; charset=utf-8', 'png': 'image/png', 'mp4': 'video/mp4'}
 ACCEPT = 'video/*,.mkv,.avi,.ts,.m2ts,.mts,.ogv,.flv,.wmv'
-"""What the browser's file dialogue shows first; what is taken is decided by the content."""
+"""Filter of the file dialogue in the browser; the content decides what is accepted."""
 
 
 class VideoPage:
-    """One for the program; `build` is called for each browser.
+    """The tab: one instance per program; `build` is called for each browser.
 
     Args:
-        limits: by default those that follow from `settings`.
+        settings: settings of the page.
+        limits: by default derived from `settings`.
 
     Raises:
-        OSError: there is no place for a temporary folder.
+        OSError: the temporary folder cannot be created.
     """
 
     def __init__(self, settings: WebSettings, limits: Limits | None = None) -> None:
@@ -54,7 +55,7 @@ class VideoPage:
         _VideoView(self.limits)
 
     def routes(self) -> list[BaseRoute]:
-        """What the tab asks for, below /video/."""
+        """Routes for the requests of the tab, below /video/."""
         return [
             Route('/video/state', self._state),
             Route('/video/upload', self._upload, methods=['POST']),
@@ -66,10 +67,10 @@ class VideoPage:
         ]
 
     def close(self) -> None:
-        """End the jobs and remove their files."""
+        """Stop the jobs and remove their files."""
         self.jobs.close()
 
-    # Methods that are no coroutines run in threads of their own.
+    # Methods that are not coroutines run in a thread pool.
 
     async def _state(self, request: Request) -> Response:
         owner = _owner(request)
@@ -100,7 +101,7 @@ class VideoPage:
         except BaseException as error:
             self.jobs.drop(owner, job_id)
             if isinstance(error, ClientDisconnect):
-                return Response(status_code=499)  # nobody reads it
+                return Response(status_code=499)  # the client is gone
             raise
         self.jobs.submit(job_id, path.name, kind)
         return JSONResponse({}, headers=_PRIVATE)
@@ -139,7 +140,7 @@ class VideoPage:
         playback = self.jobs.playback(_owner(request), request.path_params['job'])
         try:
             return Response(playback.picture(request.path_params['index']), media_type='image/jpeg', headers=_PLAIN)
-        except (AttributeError, IndexError, OSError):  # not there, or dropped meanwhile
+        except (AttributeError, IndexError, OSError):  # missing, or dropped meanwhile
             return _nothing()
 
     def _result(self, request: Request) -> Response:
@@ -153,7 +154,7 @@ class VideoPage:
 
 
 class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': CHART}):
-    """Everything below the tab; it fetches what it shows."""
+    """The content of the tab, which fetches its data."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__()
@@ -168,13 +169,13 @@ class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': CHART}
 
 
 def _owner(request: Request) -> str:
-    """The secret of the browser; empty: it has none."""
+    """The secret of the browser; empty if it has none."""
     secret = request.cookies.get(COOKIE, '')
     return secret if _OWNER.fullmatch(secret) else ''
 
 
 def _stem(name: str) -> str:
-    """Of the file's name for a download: what follows the last slash and precedes the last dot, if that is a name."""
+    """The stem of a file name for a download: the part between the last slash and the last dot, if not empty."""
     stem = re.split(r'[/\\]', name)[-1].rpartition('.')[0] or name
     return re.sub(r'[^\w. -]', '_', stem).strip('. ') or 'faces'
 
@@ -184,5 +185,5 @@ def _error(text: str, status: int) -> Response:
 
 
 def _nothing() -> Response:
-    # The same for what is not there and for what is another's.
+    # The same response for missing files and for those of other owners.
     return _error(VideoErrors.nothing, 404)

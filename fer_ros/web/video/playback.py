@@ -1,7 +1,7 @@
-"""A recording as the page plays it: every frame a JPEG picture, found by its number, and the lines of its faces.
+"""A recording for playback on the page: a JPEG image of every frame by number, and the lines of its faces.
 
-Browsers do not play the MPEG-4 of the annotated video. VP8, which they play and OpenCV writes, costs some 40 times as
-much to encode as JPEG (benchmarks/playback.py) and cannot be searched to the frame.
+Browsers do not play the MPEG-4 Part 2 of the annotated video. VP8, which they play and OpenCV writes, is about 40 times
+as expensive to encode as JPEG (benchmarks/playback.py) and does not allow exact seeking.
 """
 
 import json
@@ -21,19 +21,19 @@ from fer_ros.results.history import FacesHistory, breaks
 from fer_ros.web.theme import face_style
 
 WIDTH = 640
-"""Pixels; larger pictures are made smaller."""
+"""Maximum width in pixels; larger images are scaled down."""
 QUALITY = 75
 PICTURES, PLACES, LINES = 'pictures', 'places.npy', 'lines.json'
 
 
 class PlaybackWriter:
-    """Takes in the frames of a recording; use as a context, in which an error leaves the files incomplete.
+    """Writes the frames of a recording; a context manager that leaves the files incomplete after an error.
 
     Args:
-        folder: for the three files.
+        folder: folder of the three files.
 
     Raises:
-        OSError: here and in every method: a file cannot be written.
+        OSError: also in every method: a file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,10 +44,11 @@ class PlaybackWriter:
         self._colours = FaceColours()
 
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
-        """
+        """Add a frame.
+
         Args:
             image: uint8 (H, W, 3), BGR.
-            frame: what was read in it; its stamp is later than that of the frame before.
+            frame: its faces, with a stamp later than that of the previous frame.
         """
         self._history.add(frame)
         picture = annotate(image, frame, self._colours)
@@ -59,7 +60,7 @@ class PlaybackWriter:
         self._places.append(self._places[-1] + len(data))
 
     def __len__(self) -> int:
-        """Frames so far."""
+        """Number of frames so far."""
         return len(self._places) - 1
 
     def __enter__(self) -> 'PlaybackWriter':
@@ -72,9 +73,11 @@ class PlaybackWriter:
             (self._folder / LINES).write_text(json.dumps(self._lines(), separators=(',', ':')), encoding='utf-8')
 
     def _lines(self) -> dict:
-        """Times in seconds from the first frame; of each face how its line looks, the number of the frame, valence, raw
-        valence, emotion (an index of ``emotions``) and confidence in each frame that it is in, and the places in these
-        lists before which its line has a gap.
+        """The lines of the faces for JSON.
+
+        ``times`` are seconds since the first frame. Each face has its style; lists of frame number, valence, raw
+        valence, emotion (an index of ``emotions``) and confidence; and the positions in these lists before which its
+        line has a gap.
         """
         stamps = self._history.stamps()
         series = [s for s in self._history.series() if s.life >= MIN_LIFE]
@@ -94,15 +97,15 @@ def _rounded(values: np.ndarray, digits: int = 4) -> list[float]:
 
 
 class Playback:
-    """What `PlaybackWriter` wrote in `folder`.
+    """The files of a `PlaybackWriter` in `folder`.
 
     Raises:
-        OSError, ValueError: it is not there or not complete.
+        OSError, ValueError: they are missing or incomplete.
     """
 
     def __init__(self, folder: Path) -> None:
         self.lines = folder / LINES
-        """Of the JSON file, see `PlaybackWriter`."""
+        """Path of the JSON file with the lines."""
         self._pictures = folder / PICTURES
         self._places = np.load(folder / PLACES, allow_pickle=False)
 
@@ -110,7 +113,7 @@ class Playback:
         return len(self._places) - 1
 
     def picture(self, index: int) -> bytes:
-        """JPEG of frame `index`. Raises IndexError, OSError."""
+        """The JPEG image of frame `index`. Raises IndexError, OSError."""
         if not 0 <= index < len(self):
             raise IndexError(f'frame {index} of {len(self)}')
         start, end = (int(place) for place in self._places[index:index + 2])

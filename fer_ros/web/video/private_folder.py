@@ -1,4 +1,4 @@
-"""A temporary folder that nobody else can look into and that is gone after the program, however that ends."""
+"""A private temporary folder that is removed even if the program is killed."""
 
 import atexit
 import fcntl
@@ -14,22 +14,22 @@ _BEING_MADE = 'fer_ros_new_'
 
 
 class PrivateFolder:
-    """Mode 0700, of a random name, removed by `close` and when Python exits.
+    """A folder of mode 0700 with a random name, removed by `close` and when Python exits.
 
-    What a killed program left behind is removed when the next one of the same user makes its folder: a folder in use
-    is locked, and the kernel lets go of the lock whatever way its program ends.
+    A folder left behind by a killed program is removed when the next program of the same user creates its own: a folder
+    in use is locked, and the kernel releases the lock however its program ends.
 
     Args:
-        parent: where it is made; by default the system's temporary directory.
+        parent: parent folder; by default the temporary directory of the system.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
 
     def __init__(self, parent: Path | None = None) -> None:
         parent = Path(parent or tempfile.gettempdir())
         _remove_abandoned(parent)
-        # Under a name that is not searched for until it is locked.
+        # Created under a name that is not searched for until it is locked.
         made = Path(tempfile.mkdtemp(prefix=_BEING_MADE, dir=parent))
         self._lock: int | None = _lock(made)
         self.path = made.with_name(PREFIX + made.name.removeprefix(_BEING_MADE))
@@ -37,7 +37,7 @@ class PrivateFolder:
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Remove it with all that is in it."""
+        """Remove the folder with its content."""
         if self._lock is not None:
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)
@@ -46,7 +46,7 @@ class PrivateFolder:
 
 
 def _lock(folder: Path) -> int | None:
-    """An open, locked descriptor of `folder`; None when another program holds it, or it is not ours."""
+    """An open, locked descriptor of `folder`; None if another program holds it, or it belongs to another user."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +61,7 @@ def _lock(folder: Path) -> int | None:
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f'{PREFIX}*'):
-        with suppress(OSError):  # removed by another program meanwhile, or not ours to open
+        with suppress(OSError):  # removed by another program meanwhile, or of another user
             descriptor = _lock(folder)
             if descriptor is not None:
                 shutil.rmtree(folder, ignore_errors=True)

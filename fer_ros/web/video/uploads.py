@@ -1,4 +1,4 @@
-"""Video files from browsers: bounded while they come, and known as videos by their content."""
+"""Receives video files from browsers: limited in size, and identified by their content."""
 
 import asyncio
 import os
@@ -10,17 +10,17 @@ from pathlib import Path
 from fer_ros.web.texts import VideoErrors
 
 HEAD = 512
-"""Bytes that tell the container."""
+"""Number of bytes that identify the container."""
 RESERVE = 1 << 30
 """Bytes of the disk that uploads and their results leave free."""
 PATIENCE = 60.0
-"""Seconds without a byte after which an upload has ended."""
+"""Seconds without data after which an upload is aborted."""
 _BLOCK = 1 << 20
-"""Bytes that are written at once."""
+"""Number of bytes written at a time."""
 
 DEMUXERS = {'mp4': 'mov', 'mkv': 'matroska', 'avi': 'avi', 'ogv': 'ogg', 'ts': 'mpegts', 'mpg': 'mpeg', 'flv': 'flv',
             'wmv': 'asf'}
-"""FFmpeg's name of what reads each of the containers."""
+"""The FFmpeg demuxer of each container."""
 
 _MAGIC = ((b'\x1aE\xdf\xa3', 'mkv'), (b'OggS\x00', 'ogv'), (b'\x00\x00\x01\xba', 'mpg'), (b'FLV\x01', 'flv'),
           (bytes.fromhex('3026b2758e66cf11a6d900aa0062ce6c'), 'wmv'))
@@ -28,10 +28,11 @@ _MP4_BOXES = (b'ftyp', b'moov', b'mdat', b'wide', b'free', b'skip', b'pnot')
 
 
 class UploadError(Exception):
-    """The file is not taken; the text is for the person.
+    """The file is rejected; the message is for the user.
 
     Args:
-        status: of the HTTP answer.
+        text: the message.
+        status: status code of the HTTP response.
     """
 
     def __init__(self, text: str, status: int) -> None:
@@ -40,34 +41,35 @@ class UploadError(Exception):
 
 
 def container(head: bytes) -> str | None:
-    """The kind of video file, a key of `DEMUXERS`, by its first bytes (`HEAD` are enough); None: it is none of them.
+    """The container of a video file, a key of `DEMUXERS`, from its first `HEAD` bytes; None if it is none of them.
 
-    Only files that hold their pictures themselves are known. FFmpeg would also take lists of other files and addresses
-    (HLS playlists, concat scripts, SDP) for a video, whatever their names, and read what they name.
+    Only files that contain their frames themselves are accepted. FFmpeg would also accept lists of other files and
+    addresses (HLS playlists, concat scripts, SDP), whatever their names, and open what they refer to.
     """
     if head[4:8] in _MP4_BOXES:
         return 'mp4'
     if head[:4] == b'RIFF' and head[8:12] == b'AVI ':
         return 'avi'
-    for first, packet in ((0, 188), (4, 192)):  # transport streams, of which a Blu-ray's has a time before each packet
+    for first, packet in ((0, 188), (4, 192)):  # transport streams; those of Blu-ray have a time before each packet
         if len(head) > first + 2 * packet and all(head[first + i * packet] == 0x47 for i in range(3)):
             return 'ts'
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
 async def receive(chunks: AsyncIterator[bytes], folder: Path, limit: int, announced: int = 0) -> tuple[Path, str]:
-    """Write what comes to a new file in `folder`; what is refused leaves nothing behind.
+    """Write an upload to a new file in `folder`; nothing is left of a rejected one.
 
     Args:
-        chunks: the file's content.
-        limit: bytes of the largest file.
-        announced: bytes that the browser said would come; 0: it did not say.
+        chunks: content of the file.
+        folder: folder of the file.
+        limit: maximum size in bytes.
+        announced: size announced by the browser in bytes; 0 if unknown.
 
     Returns:
-        The file, of a fixed name, and its `container`.
+        Path of the file, with a fixed name, and its `container`.
 
     Raises:
-        UploadError: it is too large, for the limit or for the disk, is no video, or stopped coming.
+        UploadError: it is too large for the limit or the disk, is not a video, or stalled.
     """
     path = folder / 'upload'
     try:
@@ -75,7 +77,7 @@ async def receive(chunks: AsyncIterator[bytes], folder: Path, limit: int, announ
             file = open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb')  # noqa: SIM115
         with file:
             kind = await _receive(chunks, file, folder, limit, announced)
-        named = path.with_suffix(f'.{kind}')  # OpenCV's readers of some kinds want to see it
+        named = path.with_suffix(f'.{kind}')  # some demuxers require the suffix
         with _writing():
             path.rename(named)
         return named, kind

@@ -1,4 +1,4 @@
-// What the tab Video shows: the choice of a video, how far it is read, and then the player: picture, line, downloads.
+// The content of the tab Video: choice of a video, progress, and then the player with image, lines and downloads.
 import { echarts } from "nicegui-echart";
 import { shade, signed, valenceOption } from "fer-chart";
 
@@ -162,7 +162,7 @@ export default {
         const response = await fetch("/video/state", { signal: AbortSignal.timeout(10000) });
         if (response.status === 401) return location.reload();
         if (response.ok) await this.take((await response.json()).job);
-      } catch { /* the tab Live tells of a lost connection; this one asks again */ }
+      } catch { /* the tab Live reports a lost connection; this one retries */ }
       clearTimeout(this.timer);
       if (!this.ended) this.timer = setTimeout(() => this.watch(), this.active ? SOON : LATER);
     },
@@ -196,7 +196,7 @@ export default {
       }
       this.sending = file.name;
       this.sent = 0;
-      // fetch does not tell how much has been sent.
+      // fetch does not report upload progress.
       const request = (this.request = new XMLHttpRequest());
       request.open("POST", "/video/upload?name=" + encodeURIComponent(file.name));
       request.setRequestHeader("Content-Type", "application/octet-stream");
@@ -282,7 +282,7 @@ export default {
       this.moveVeil();
     },
 
-    // What comes later is veiled: the line grows with the picture.
+    // The part not played yet is veiled: the line grows with the video.
     moveVeil() {
       if (!this.chart || !this.$refs.veil) return;
       const left = this.chart.convertToPixel({ xAxisIndex: 0 }, this.lines.times[this.shown]);
@@ -298,7 +298,7 @@ export default {
       this.show(find(this.lines.times, this.chart.convertFromPixel({ xAxisIndex: 0 }, x)), true);
     },
 
-    // Go to a frame. `moved`: by a person, so that the clock goes on from there.
+    // Go to a frame. `moved`: by the user, so that the clock continues from there.
     show(index, moved = false) {
       this.wanted = Math.min(Math.max(index, 0), this.count - 1);
       this.request_frames();
@@ -306,7 +306,7 @@ export default {
       if (moved) this.start_time = performance.now() - 1000 * this.lines.times[this.wanted];
     },
 
-    // The line goes to the frame at once, the picture as soon as it is here.
+    // The line moves to the frame at once, the image as soon as it is loaded.
     present(index) {
       this.shown = index;
       this.moveVeil();
@@ -367,7 +367,7 @@ export default {
       requestAnimationFrame(() => this.play());
     },
 
-    // One look at the clock: the newest frame that is due and here.
+    // The newest frame that is due and loaded.
     play() {
       if (!this.playing || !this.player) return;
       const { times } = this.lines;
@@ -401,7 +401,7 @@ export default {
   },
 };
 
-// The last place in an ascending list whose value is not above `value`; 0 where all are.
+// The last position in an ascending list whose value is at most `value`; 0 if there is none.
 function find(list, value) {
   let low = 0;
   let high = list.length;

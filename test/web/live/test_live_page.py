@@ -47,7 +47,7 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     fer.faces = (face('fa', 0.2, 0.4),)
     page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] < 0')
     fer.faces = ()
-    page.get_by_text('No face in sight').wait_for()
+    page.get_by_text('No face in view').wait_for()
     count = len(page.evaluate(LINES)['fa'])
     time.sleep(0.5)
     assert len(page.evaluate(LINES)['fa']) <= count, 'no points while there is no face'
@@ -81,7 +81,7 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     frame.click(position={'x': size['width'] * 460 / 640, 'y': size['height'] * 140 / 480})
     assert page.get_by_role('radio', name=re.compile('^fb ')).is_checked()
     fer.faces = (face('fa', 0.9),)
-    page.get_by_text('fb is not in sight').wait_for()
+    page.get_by_text('fb is not in view').wait_for()
     frame.click(position={'x': 2, 'y': 2})
     page.get_by_text('happy 90 %').wait_for()
     assert emotion.inner_text() == 'happy 90 %'
@@ -152,12 +152,12 @@ def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
         receiving(page)
         fer.silent = True
         page.locator('.fer-banner').get_by_text('on /camera/image_raw: 0 publishers').wait_for()
-        assert page.get_by_text('No face in sight').is_visible()
+        assert page.get_by_text('No face in view').is_visible()
         fer.silent = False
         receiving(page)
-    page.locator('.fer-banner').get_by_text('The node fer does not run: no publisher on /fer/faces').wait_for()
+    page.locator('.fer-banner').get_by_text('The node fer is not running: no publisher on /fer/faces').wait_for()
     page.get_by_role('button', name='Calibrate neutral face').click()
-    page.get_by_text('The node fer does not answer. Does it run?').wait_for()
+    page.get_by_text('The node fer does not respond. Is it running?').wait_for()
     with Fer():
         receiving(page)
 
@@ -194,7 +194,7 @@ def test_the_page_reconnects_to_a_dashboard_that_was_killed(fer, browser, tmp_pa
         url = dashboard.url
         page = browser.open(url)
         receiving(page)
-    page.locator('.fer-banner').get_by_text('The dashboard does not answer').wait_for()
+    page.locator('.fer-banner').get_by_text('The dashboard does not respond').wait_for()
     with Dashboard(tmp_path / 'log2', port=urlsplit(url).port) as dashboard:
         assert dashboard.url == url
         page.locator('.fer-banner').get_by_text('Connected again.').wait_for()

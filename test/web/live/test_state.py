@@ -107,7 +107,7 @@ def test_faces_and_numbers_of_the_newest_frame(state, clock):
 
 def test_what_is_wrong_is_said(state, clock):
     state.publishers(0)
-    assert state.update()['status']['text'] == 'The node fer does not run: no publisher on /fer/faces'
+    assert state.update()['status']['text'] == 'The node fer is not running: no publisher on /fer/faces'
     state.publishers(1)
     assert state.update()['status']['level'] == 'warn'
     clock.now += NO_IMAGE

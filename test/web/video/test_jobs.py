@@ -243,10 +243,10 @@ def test_cancelled_job_ends_at_once_and_places_are_bounded(jobs, good):
     jobs = jobs(count=2)
     _, folder = submit(jobs, 'a', good)
     pid = process_of(jobs)
-    with pytest.raises(JobsError, match='already being read'):
+    with pytest.raises(JobsError, match='already being analysed'):
         jobs.begin('a', 'again')
     jobs.begin('b', 'second')
-    with pytest.raises(JobsError, match='as many videos'):
+    with pytest.raises(JobsError, match='maximum number of videos'):
         jobs.begin('c', 'third')
     jobs.drop('a')
     wait_until(lambda: gone(pid) and not folder.exists())
