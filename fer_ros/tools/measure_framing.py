@@ -13,8 +13,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from fer_ros.emotions import EMOTIONS, decide
 from fer_ros.msfernet import data
+from fer_ros.msfernet.errors import DataError
 from fer_ros.msfernet.network import INPUT_SIZE
+from fer_ros.msfernet.votes import plurality
 from fer_ros.perception import PipelineError
 from fer_ros.perception.cropping import FRAMING, BoxFraming, KeypointFraming, crop_faces, eyes_and_mouth
 from fer_ros.perception.detection import DETECTORS, Detection, FaceDetector, create_detector
@@ -58,12 +61,14 @@ def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarra
     """Accuracy on (N, 48, 48) faces, and mean negative log-likelihood in nats."""
     probabilities = np.concatenate([recognizer.probabilities(crops[i:i + BATCH]) for i in range(0, len(crops), BATCH)])
     of_label = probabilities[np.arange(len(labels)), labels]
-    return float((probabilities.argmax(1) == labels).mean()), float(-np.log(np.maximum(of_label, 1e-9)).mean())
+    return float((decide(probabilities) == labels).mean()), float(-np.log(np.maximum(of_label, 1e-9)).mean())
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='python -m fer_ros.tools.measure_framing', description=__doc__)
     parser.add_argument('--data', required=True, type=Path, help='data set, as for fer_ros.msfernet.train')
+    parser.add_argument('--votes', type=Path, help="table of raters' votes for its images: accuracy is against their "
+                                                   'plurality')
     parser.add_argument('--split', default='validation')
     parser.add_argument('--count', type=int, default=500, help='images, evenly spaced over the split (default 500)')
     parser.add_argument('--detector', choices=DETECTORS, default=DETECTORS[0])
@@ -71,10 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--model', help='weights file: compare the accuracy on original and re-detected faces')
     options = parser.parse_args(arguments)
     try:
-        faces = data.subset(data.load(options.data, options.split), options.count)
+        faces = data.subset(data.load(options.data, options.split, votes=options.votes), options.count)
         detector = create_detector(options.detector, model=options.detector_model)
         recognizer = EmotionRecognizer(options.model, 'cpu') if options.model else None
-    except (data.DataError, PipelineError) as error:
+    except (DataError, PipelineError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
 
@@ -105,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tuple[int, Detection]], box: BoxFraming,
              keypoints: KeypointFraming, shipped: BoxFraming | KeypointFraming) -> None:
+    labels = faces.labels if faces.votes is None else plurality(faces.votes)
+    found = [(index, detection) for index, detection in found if 0 <= labels[index] < len(EMOTIONS)]
     indices = [index for index, _ in found]
     ways = {'framed by the box, not rotated': lambda d: box.square(Detection(d.box, d.score, np.zeros((0, 2)))),
             'framed by the box, rotated': box.square, 'framed by eyes and mouth': keypoints.square,
@@ -114,7 +121,8 @@ def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tup
         image, _, _ = enlarge(faces.images[index])
         for name, square in ways.items():
             crops[name].append(crop_faces(image, [square(detection)])[0])
-    labels = faces.labels[indices]
+    labels = labels[indices]
+    print(f'{len(found)} labelled faces')
     for name, pictures in {'original images': faces.images[indices], **crops}.items():
         right, loss = accuracy(recognizer, np.array(pictures), labels)
         print(f'{name:30} accuracy {right:.3f}, loss {loss:.3f}')
