@@ -108,9 +108,10 @@ FER_NODE = (
               range=(1, 64), at_configure=True),
     Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), full range (about '
               '5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'), at_configure=True),
-    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx), and by a MediaPipe without '
-              'bundled models (.tflite).', at_configure=True),
-    Parameter('detection_confidence', 0.5, 'Faces found with a lower score are ignored.', range=(0.05, 1.0)),
+    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx); for short and full a BlazeFace '
+              '.tflite that LiteRT runs, or empty for the installed one.', at_configure=True),
+    Parameter('detection_confidence', 0.5, 'Faces found with a lower score are ignored. Where MediaPipe itself runs, '
+              'it finds none below 0.5 (short) or 0.6 (full).', range=(0.05, 1.0)),
     Parameter('detect_every', 1, 'Look for faces in every so-manieth frame only, and take them to move on as they did '
               'in between: saves processor time, costs accuracy of the boxes.', range=(1, 30)),
     Parameter('max_faces', 16, 'At most this many faces are followed, largest first.', range=(1, 64)),
