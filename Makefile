@@ -23,8 +23,8 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 # Detectors, decoders, files, and the programs as processes: what OpenCV, NumPy and the ROS line decide.
 QUICK := test/perception/test_blazeface.py test/perception/test_detection.py test/msfernet/test_golden.py \
-	test/test_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
-	test/nodes/test_network_use.py test/recordings/test_reading.py test/tools/test_install_models.py
+	test/media/test_frame_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
+	test/nodes/test_network_use.py test/recordings/test_frame_readers.py test/tools/test_install_models.py
 
 .PHONY: demo dashboard test quick lint bench soak clean
 .DEFAULT_GOAL := test

@@ -14,9 +14,9 @@ import pytest
 from harness import PATIENCE, ROOT, Robot
 from std_msgs.msg import String
 
-from fer_ros.clip import portraits
+from fer_ros.media.built_in_clip import portraits
+from fer_ros.media.frame_sources import open_source
 from fer_ros.perception.detector_models import find_model
-from fer_ros.sources import open_source
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'recordings'))
 from videos import write_video
