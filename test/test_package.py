@@ -87,7 +87,7 @@ def test_versions_and_names_agree():
     assert manifest.get('format') == '3'
     assert manifest.findtext('license') == 'Apache-2.0'
     assert f"version='{manifest.findtext('version')}'" in (ROOT / 'setup.py').read_text()
-    optional = {'hri_msgs', 'vision_msgs', 'cv_bridge'}
+    optional = {'hri_msgs', 'vision_msgs', 'bondpy'}
     assert not optional & {element.text for element in manifest if element.tag.endswith('depend')}
 
 
