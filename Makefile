@@ -1,9 +1,10 @@
-# Everything on a machine without ROS: needs Python 3.10 to 3.12 and nothing else.
+# Everything on a machine without ROS: needs Python 3.10 to 3.14 and nothing else.
 #   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; pictures and data in demo_output/
 #   make dashboard [VIDEO=…|none] [PORT=8080]              a page in the browser, until Ctrl-C
 #   make bench                                             all benchmarks, about 20 minutes; writes docs/benchmarks.md
 #   make soak [MINUTES=30]                                 does it stay as it is? writes docs/soak.md and its picture
 #   make test                                              lint and the whole test suite
+#   make quick [PYTHON=python3.13 VENV=.venv-3.13]         what differs between Pythons, in two minutes
 VIDEO ?=
 SECONDS_TO_RUN ?= 20
 PORT ?= 8080
@@ -20,7 +21,12 @@ export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
 # Of a sourced ROS installation, or a Python with ROS wheels that runs make: .venv has its own.
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: demo dashboard test lint bench soak clean
+# Detectors, decoders, files, and the programs as processes: what OpenCV, NumPy and the ROS line decide.
+QUICK := test/perception/test_blazeface.py test/perception/test_detection.py test/msfernet/test_golden.py \
+	test/media/test_frame_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
+	test/nodes/test_network_use.py test/recordings/test_frame_readers.py test/tools/test_install_models.py
+
+.PHONY: demo dashboard test quick lint bench soak clean
 .DEFAULT_GOAL := test
 
 demo: $(INSTALLED)
@@ -32,6 +38,9 @@ dashboard: $(INSTALLED)
 test: lint
 	$(RUN) -m pytest -q $(TESTS)
 
+quick: $(INSTALLED)
+	$(RUN) -m pytest -q $(QUICK)
+
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
 
@@ -41,9 +50,9 @@ bench: $(INSTALLED)
 soak: $(INSTALLED)
 	$(RUN) -m benchmarks.soak --minutes "$(MINUTES)" --docs docs/soak.md
 
-$(INSTALLED): requirements/base.txt requirements/dev.txt
+$(INSTALLED): $(wildcard requirements/*.txt)
 	@sh .ci/environment $(VENV)
 	@touch $@
 
 clean:
-	rm -rf build install log demo_output $(VENV)
+	rm -rf build install log demo_output $(VENV) .venv-3.*

@@ -20,6 +20,8 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from tqdm import tqdm
 
+from fer_ros.fastdds import profile_variable
+
 ROOT = Path(__file__).resolve().parents[1]
 START_LIMIT = 180.0
 """Seconds for all nodes to work."""
@@ -147,7 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.setdefault('ROS_DOMAIN_ID', '77')
-    os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
+    os.environ.setdefault(profile_variable(), str(ROOT / 'config' / 'fastdds.xml'))
     rclpy.init()
     try:
         rows = [measure(count, options.rate, options.seconds, options.device) for count in options.cameras]

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fer_ros.fastdds import profile_variable
+
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / 'config' / 'fastdds.xml'
 SIZES = ((640, 480), (1920, 1080))
@@ -104,7 +106,7 @@ def measure(width: int, height: int, reliable: bool, profile: bool, frames: int)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(('FASTRTPS', 'FASTDDS'))}
     environment.update(ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST', ROS_DOMAIN_ID=str(20 + os.getpid() % 80))
     if profile:
-        environment.update(FASTRTPS_DEFAULT_PROFILES_FILE=str(PROFILE), FASTDDS_DEFAULT_PROFILES_FILE=str(PROFILE))
+        environment[profile_variable()] = str(PROFILE)
     case = [str(width), str(height), str(int(reliable)), str(frames)]
     command = [sys.executable, '-m', 'benchmarks.delivery']
     with subprocess.Popen([*command, '--send', *case], cwd=ROOT, env=environment) as sender:

@@ -25,6 +25,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from tqdm import tqdm
 
+from fer_ros.fastdds import profile_variable
 from fer_ros.results.faces import FaceEmotion, FacesFrame, encode
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,7 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     os.environ['ROS_DOMAIN_ID'] = str(20 + os.getpid() % 80)
-    os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
+    os.environ.setdefault(profile_variable(), str(ROOT / 'config' / 'fastdds.xml'))
     rclpy.init()
     results = [measure(*case, options.seconds) for case in tqdm(CASES)]
     rclpy.shutdown()

@@ -121,10 +121,10 @@ FER_NODE = (
     Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), MediaPipe full '
               'range (about 5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'),
               at_configure=True),
-    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx) and by MediaPipe versions without '
-              'bundled models (.tflite).', at_configure=True),
-    Parameter('detection_confidence', 0.5, 'Minimum detection score; faces with a lower score are ignored.',
-              range=(0.05, 1.0)),
+    Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx); for short and full a BlazeFace '
+              '.tflite that LiteRT runs, or empty for the installed one.', at_configure=True),
+    Parameter('detection_confidence', 0.5, 'Minimum detection score; faces with a lower score are ignored. MediaPipe '
+              'itself returns none below 0.5 (short) or 0.6 (full).', range=(0.05, 1.0)),
     Parameter('detect_every', 1, 'Run the face detector on every N-th frame only and extrapolate the tracks in '
               'between: saves processor time at the cost of less accurate boxes.', range=(1, 30)),
     Parameter('max_faces', 16, 'Maximum number of faces tracked; the largest are kept.', range=(1, 64)),

@@ -11,8 +11,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 
+from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
+
 SHARE = Path(get_package_share_directory('fer_ros'))
-PROFILES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 ARGUMENTS = [
     DeclareLaunchArgument('image_topic', default_value='image_raw',
@@ -93,6 +94,6 @@ def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
 def generate_launch_description() -> LaunchDescription:
     """See ``ros2 launch fer_ros fer.launch.py --show-args``."""
     # Without a larger shared-memory segment Fast DDS loses most images between processes.
-    profile = [] if any(name in os.environ for name in PROFILES) else [
-        SetEnvironmentVariable(name, str(SHARE / 'config' / 'fastdds.xml')) for name in PROFILES]
+    profile = [] if any(name in os.environ for name in PROFILE_VARIABLES) else [
+        SetEnvironmentVariable(profile_variable(), str(SHARE / 'config' / 'fastdds.xml'))]
     return LaunchDescription([*ARGUMENTS, *profile, OpaqueFunction(function=nodes)])

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
 from fer_ros.package_files import shared_file
 
 # Domains up to 101 keep clear of the ports that Linux gives to programs.
 os.environ['ROS_DOMAIN_ID'] = str(20 + os.getpid() % 80)
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-os.environ['FASTRTPS_DEFAULT_PROFILES_FILE'] = str(Path(__file__).parent.parent / 'config' / 'fastdds_local.xml')
-os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = os.environ['FASTRTPS_DEFAULT_PROFILES_FILE']
+for variable in PROFILE_VARIABLES:
+    os.environ.pop(variable, None)
+os.environ[profile_variable()] = str(Path(__file__).parent.parent / 'config' / 'fastdds_local.xml')
 # A shell starts what it runs in the background with SIGINT ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Shared machines: the tests check results, not speed.

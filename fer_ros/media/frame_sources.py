@@ -257,12 +257,13 @@ class CameraSource:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """No warnings about what is raised as an error."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
+    logging = cv2 if hasattr(cv2, 'getLogLevel') else cv2.utils.logging  # OpenCV 4 and 5
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)
 
 
 def _pictures(folder: Path) -> list[Path]:

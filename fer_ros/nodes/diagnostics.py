@@ -19,6 +19,7 @@ from rclpy.subscription import Subscription
 
 from fer_ros import diagnostic_keys
 from fer_ros.diagnostic_keys import RATE_PERIOD
+from fer_ros.fastdds import profile_variable
 from fer_ros.nodes import qos
 from fer_ros.nodes.program import namesakes
 from fer_ros.package_files import shared_file
@@ -203,7 +204,7 @@ def _image_age(thresholds: Thresholds, topic: ImageTopic, age: float, any_image:
         text += f', none of which reaches this node: {"; ".join(topic.mismatches)}'
     else:
         text += (f' with matching QoS. Fast DDS loses large images between processes with its default settings: start '
-                 f'the camera with FASTRTPS_DEFAULT_PROFILES_FILE={topic.profile}')
+                 f'the camera with {profile_variable()}={topic.profile}')
     yield level, text
 
 

@@ -1,7 +1,7 @@
 """Face detection: MediaPipe BlazeFace, short or full range, and YuNet, behind one interface."""
 
+import logging
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from fer_ros.parameters import FER_NODE, by_name, defaults
-from fer_ros.perception import PipelineError
+from fer_ros.perception import PipelineError, blazeface, detector_models
 from fer_ros.perception.mediapipe_stderr import without_chatter
+
+log = logging.getLogger(__name__)
 
 DETECTORS = by_name(FER_NODE)['detector'].choices
 LOWEST_CONFIDENCE = 0.05
@@ -59,12 +61,13 @@ def create_detector(kind: str, *, model: str | Path = '', confidence: float = _C
 
     Args:
         kind: 'short' (BlazeFace for faces within about 2 m), 'full' (about 5 m) or 'yunet'.
-        model: the model file: required for 'yunet' (.onnx); for 'short' and 'full' a BlazeFace .tflite for the Tasks
-            API of MediaPipe, or empty for the one included in MediaPipe up to 0.10.21.
+        model: the detector's file: required for 'yunet' (.onnx); for 'short' and 'full' a BlazeFace .tflite, which
+            LiteRT runs. Empty: the model that comes with MediaPipe up to 0.10.21, run by MediaPipe itself where its
+            `solutions` work, and else by LiteRT. MediaPipe's Tasks API is not used: newer ones report their use.
         confidence: 0 to 1.
 
     Raises:
-        DetectorError: an unknown kind, a missing or unusable model file, or no usable MediaPipe.
+        DetectorError: an unknown kind, a missing or unusable model file, or nothing that can run it.
     """
     if kind not in DETECTORS:
         raise DetectorError(f'unknown detector {kind!r}: choose one of {", ".join(DETECTORS)}')
@@ -72,16 +75,22 @@ def create_detector(kind: str, *, model: str | Path = '', confidence: float = _C
         raise DetectorError(f'no detector model at {model}: give the path of a file')
     if kind == 'yunet':
         return YuNetDetector(model, confidence)
-    return MediaPipeTasksDetector(model, confidence) if model else MediaPipeDetector(kind, confidence)
+    return LiteRTDetector(model, confidence) if model else _blazeface(kind, confidence)
 
 
-def _mediapipe():
-    try:
-        import mediapipe
-    except ImportError as error:
-        raise DetectorError(f'MediaPipe cannot be imported ({error}): pip install mediapipe==0.10.21, or use the '
-                            'detector yunet with a model file') from error
-    return mediapipe
+def _blazeface(kind: str, confidence: float) -> FaceDetector:
+    """BlazeFace with the model that is installed, and what runs it."""
+    if detector_models.has_solutions():
+        try:
+            return MediaPipeDetector(kind, confidence)
+        except DetectorError as error:
+            # Installed, and yet it fails: that should be seen to.
+            log.warning('BlazeFace runs in LiteRT: %s', error)
+    path = detector_models.find_model(kind)
+    if path is None:
+        raise DetectorError(f'the model of the detector {kind} is not installed: {detector_models.INSTALL}, or give a '
+                            'BlazeFace .tflite file as detector_model')
+    return LiteRTDetector(path, confidence)
 
 
 class MediaPipeDetector:
@@ -92,13 +101,11 @@ class MediaPipeDetector:
     """
 
     def __init__(self, kind: str, confidence: float):
-        mediapipe = _mediapipe()
         try:
-            face_detection = mediapipe.solutions.face_detection
-        except AttributeError:
-            raise DetectorError(
-                f'MediaPipe {mediapipe.__version__} does not include the face models: pip install mediapipe==0.10.21, '
-                'or give a BlazeFace .tflite file as detector_model') from None
+            from mediapipe.python.solutions import face_detection
+        except Exception as error:  # built for another NumPy or protobuf, its parts raise errors of any kind
+            raise DetectorError(f'MediaPipe is installed but cannot be imported ({_first_line(error)}): '
+                                'pip install "numpy<2" "protobuf<5" mediapipe==0.10.21') from error
         self.confidence = confidence
         self._rgb: np.ndarray | None = None
         with without_chatter():
@@ -134,46 +141,59 @@ class MediaPipeDetector:
         self._detector.close()
 
 
-class MediaPipeTasksDetector:
-    """BlazeFace from a file, through the Tasks API of MediaPipe."""
+class LiteRTDetector:
+    """BlazeFace from a .tflite file, run by LiteRT, which connects to nothing. Its faces are those of `solutions`.
+
+    Below the least score that MediaPipe allows (`blazeface.FIRM`) it finds further, fainter ones.
+    """
 
     def __init__(self, model: str | Path, confidence: float):
-        mediapipe = _mediapipe()
         try:
-            tasks = mediapipe.tasks
-            vision = tasks.vision
-            self._image = partial(mediapipe.Image, mediapipe.ImageFormat.SRGB)
-        except AttributeError as error:
-            raise DetectorError(f'MediaPipe {mediapipe.__version__} has no Tasks API: '
-                                'pip install -U mediapipe') from error
+            from ai_edge_litert.interpreter import Interpreter
+        except Exception as error:  # an incomplete or foreign build can raise any
+            raise DetectorError(f'LiteRT cannot be imported ({_first_line(error)}): pip install '
+                                'ai-edge-litert') from error
         self.confidence = confidence
-        options = vision.FaceDetectorOptions(base_options=tasks.BaseOptions(model_asset_path=str(model)),
-                                             min_detection_confidence=LOWEST_CONFIDENCE)
         with without_chatter():
             try:
-                self._detector = vision.FaceDetector.create_from_options(options)
-            except (RuntimeError, ValueError) as error:
-                raise DetectorError(f'{model} cannot be used as a face detector by MediaPipe '
-                                    f'({_first_line(error)}): give a BlazeFace .tflite file') from error
+                self._interpreter = Interpreter(model_path=str(model), num_threads=1)
+                self._interpreter.allocate_tensors()
+                self._read_shapes()
+            except (RuntimeError, ValueError, KeyError) as error:
+                raise DetectorError(f'{model} is not a BlazeFace model that LiteRT can run ({_first_line(error)}): '
+                                    'give a face_detection_….tflite file of MediaPipe') from error
             self.detect(np.zeros((64, 64, 3), np.uint8))
 
+    def _read_shapes(self) -> None:
+        image, = self._interpreter.get_input_details()
+        outputs = {tuple(output['shape'][2:]): output for output in self._interpreter.get_output_details()}
+        boxes, scores = outputs[blazeface.VALUES,], outputs[1,]
+        shape = tuple(image['shape'])
+        if len(shape) != 4 or shape[1] != shape[2] or any(t['dtype'] is not np.float32 for t in (image, boxes, scores)):
+            raise ValueError(f'it takes {image["dtype"].__name__} of shape {shape}')
+        self._side = int(shape[1])
+        self._anchors = blazeface.anchors(int(boxes['shape'][1]))
+        self._firm = blazeface.FIRM[len(self._anchors)]
+        self._input, self._boxes, self._scores = image['index'], boxes['index'], scores['index']
+
     def detect(self, image: np.ndarray) -> list[Detection]:
+        square = blazeface.InputSquare(image.shape[1], image.shape[0])
         try:
-            found = self._detector.detect(self._image(data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB))).detections
-        except (RuntimeError, ValueError) as error:
-            raise DetectorError(f'MediaPipe failed on an image of shape {image.shape}: {_first_line(error)}') from error
-        size = np.array([image.shape[1], image.shape[0]], np.float32)
-        detections = []
-        for face in found:
-            box = face.bounding_box
-            points = [(p.x, p.y) for p in face.keypoints or ()]
-            detections.append(Detection(
-                tuple(map(float, (box.origin_x, box.origin_y, box.width, box.height))), face.categories[0].score,
-                np.array(points, np.float32).reshape(-1, 2) * size))
-        return _usable(detections, self.confidence)
+            self._interpreter.set_tensor(self._input, square.shrink(image, self._side))
+            self._interpreter.invoke()
+        except (cv2.error, RuntimeError, ValueError) as error:
+            raise DetectorError(f'LiteRT failed on an image of shape {image.shape}: {_first_line(error)}') from error
+        boxes, logits = (self._interpreter.get_tensor(tensor)[0] for tensor in (self._boxes, self._scores))
+        faces = blazeface.merge(blazeface.decode(boxes, logits[:, 0], self._anchors, self._side,
+                                                 min(self._firm, self.confidence)), self._firm)
+        corners = square.to_pixels(faces.corners.reshape(-1, 2, 2))
+        return _usable([Detection((*map(float, low), *map(float, high - low)), float(score), keypoints)
+                        for (low, high), score, keypoints
+                        in zip(corners, faces.scores, square.to_pixels(faces.keypoints), strict=True)],
+                       self.confidence)
 
     def close(self) -> None:
-        self._detector.close()
+        self._interpreter = None
 
 
 class YuNetDetector:

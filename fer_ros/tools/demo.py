@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fer_ros
+from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
 from fer_ros.package_files import shared_file
 
 START = 120.0
@@ -107,9 +108,8 @@ def environment() -> dict[str, str]:
     result = dict(os.environ, ROS_AUTOMATIC_DISCOVERY_RANGE='LOCALHOST')
     # Domains up to 101 do not overlap with the ephemeral ports of Linux.
     result.setdefault('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
-    if 'FASTRTPS_DEFAULT_PROFILES_FILE' not in result and 'FASTDDS_DEFAULT_PROFILES_FILE' not in result:
-        profile = str(shared_file('config/fastdds_local.xml'))
-        result.update(FASTRTPS_DEFAULT_PROFILES_FILE=profile, FASTDDS_DEFAULT_PROFILES_FILE=profile)
+    if not any(name in result for name in PROFILE_VARIABLES):
+        result[profile_variable()] = str(shared_file('config/fastdds_local.xml'))
     if (Path(sys.prefix) / 'share' / 'ament_index').is_dir():  # ROS 2 as wheels
         result.setdefault('AMENT_PREFIX_PATH', sys.prefix)
     folders = [str(Path(fer_ros.__file__).resolve().parent.parent), result.get('PYTHONPATH', '')]

@@ -15,13 +15,14 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from fer_ros.fastdds import profile_variable
 from fer_ros.nodes.image_conversion import to_message
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 180.0
 """Seconds; a test waits for what must happen, and fails only long after it should have."""
 
-os.environ.setdefault('FASTRTPS_DEFAULT_PROFILES_FILE', str(ROOT / 'config' / 'fastdds.xml'))
+os.environ.setdefault(profile_variable(), str(ROOT / 'config' / 'fastdds.xml'))
 
 
 class Program:

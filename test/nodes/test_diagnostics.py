@@ -97,7 +97,7 @@ def test_camera_comes_back(camera):
     (ImageTopic('/front/image', 'sensor_msgs/msg/Image', 1, ('QoS of webcam does not match: durability',)),
      ['/front/image has 1 publisher,', 'none of which reaches this node', 'QoS of webcam does not match: durability']),
     (ImageTopic('/front/image', 'sensor_msgs/msg/Image', 2, ('one of them differs',), '/opt/fastdds.xml'),
-     ['2 publishers with matching QoS', 'FASTRTPS_DEFAULT_PROFILES_FILE=/opt/fastdds.xml'])])
+     ['2 publishers with matching QoS', '_DEFAULT_PROFILES_FILE=/opt/fastdds.xml'])])
 def test_no_image_says_where_to_look(camera, topic, expected):
     camera.clock.now += 2.5
     report = camera.report(topic)

@@ -10,6 +10,8 @@ import pytest
 from harness import PATIENCE, ROOT, Robot
 from std_msgs.msg import String
 
+from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
+
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 
 LAUNCH = ('import sys; from launch import LaunchService; from launch.actions import IncludeLaunchDescription; '
@@ -44,7 +46,7 @@ def launched(prefix, log, *arguments, **environment) -> subprocess.Popen:
 
 
 def test_own_source_in_a_namespace_with_plot_and_profile(prefix, tmp_path, monkeypatch):
-    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
+    for name in PROFILE_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     robot = Robot()
     faces = robot.listen(String, '/front/fer/faces')
@@ -58,8 +60,9 @@ def test_own_source_in_a_namespace_with_plot_and_profile(prefix, tmp_path, monke
         environments = [Path(f'/proc/{pid}/environ').read_bytes() for pid in children(process.pid)]
         assert len(environments) == 3
         profile = str(prefix / 'share' / 'fer_ros' / 'config' / 'fastdds.xml')
-        for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE'):
-            assert all(f'{name}={profile}'.encode() in environment for environment in environments)
+        assert all(f'{profile_variable()}={profile}'.encode() in environment for environment in environments)
+        other, = set(PROFILE_VARIABLES) - {profile_variable()}
+        assert not any(other.encode() in environment for environment in environments)
     finally:
         process.send_signal(signal.SIGINT)
         code = process.wait(PATIENCE)
@@ -75,12 +78,12 @@ def test_without_video_it_listens_to_the_camera_and_the_users_profile_stays(pref
     mine.write_bytes((ROOT / 'config' / 'fastdds.xml').read_bytes())
     robot = Robot()
     process = launched(prefix, tmp_path / 'log', 'image_topic:=/camera/image_raw', 'plot:=false', 'device:=cpu',
-                       FASTRTPS_DEFAULT_PROFILES_FILE=str(mine))
+                       **{profile_variable(): str(mine)})
     try:
         robot.wait(lambda: robot.node.count_subscribers('/camera/image_raw') == 1, 'for the subscription')
         pid, = children(process.pid)
         environment = Path(f'/proc/{pid}/environ').read_bytes()
-        assert f'FASTRTPS_DEFAULT_PROFILES_FILE={mine}'.encode() in environment
+        assert f'{profile_variable()}={mine}'.encode() in environment
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0

@@ -1,24 +1,29 @@
+import logging
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
-import mediapipe
 import numpy as np
 import pytest
 
 from fer_ros.media.built_in_clip import PORTRAITS, Placement, Stage, portraits
-from fer_ros.perception.detection import DetectorError, YuNetDetector, create_detector
+from fer_ros.perception import detector_models
+from fer_ros.perception.detection import (
+    DetectorError,
+    LiteRTDetector,
+    MediaPipeDetector,
+    YuNetDetector,
+    create_detector,
+)
+from fer_ros.perception.detector_models import find_model, has_solutions
 
-BUNDLED = Path(mediapipe.__file__).parent / 'modules/face_detection/face_detection_short_range.tflite'
 
-
-@pytest.fixture(scope='module', params=['short', 'full', 'file'])
+@pytest.fixture(scope='module', params=['short', 'full', 'short in LiteRT', 'full in LiteRT'])
 def detector(request):
-    """Both bundled models, and one through the Tasks API."""
-    kind, model = ('short', BUNDLED) if request.param == 'file' else (request.param, '')
-    detector = create_detector(kind, model=model)
+    """Both models, run by what runs them by default here, and by LiteRT."""
+    kind, _, runtime = request.param.partition(' in ')
+    detector = create_detector(kind, model=find_model(kind) if runtime else '')
     yield detector
     detector.close()
 
@@ -92,20 +97,65 @@ def test_a_foreign_model_file_is_named(tmp_path, kind, name):
         create_detector(kind, model=path)
 
 
-def test_mediapipe_without_solutions(monkeypatch):
-    """As from 0.10.30 on: the error names the remedy, and a model file works."""
-    monkeypatch.delattr(mediapipe, 'solutions')
-    with pytest.raises(DetectorError, match=r'pip install mediapipe==0\.10\.21, or give a BlazeFace \.tflite'):
-        create_detector('short')
-    detector = create_detector('short', model=BUNDLED)
+def test_solutions_are_the_default_where_they_are():
+    detector = create_detector('short')
+    assert isinstance(detector, MediaPipeDetector if has_solutions() else LiteRTDetector)
+    detector.close()
+
+
+def test_without_solutions_litert_runs_the_installed_model(monkeypatch):
+    """As with MediaPipe from 0.10.30 on, and without MediaPipe; it is not imported."""
+    path = find_model('full')
+    monkeypatch.setattr(detector_models, 'has_solutions', lambda: False)
+    monkeypatch.setattr(detector_models, 'find_model', lambda kind: path)
+    monkeypatch.setitem(sys.modules, 'mediapipe', None)
+    detector = create_detector('full')
+    assert isinstance(detector, LiteRTDetector)
     assert len(detector.detect(portraits()['astronaut'])) == 1
     detector.close()
 
 
-def test_no_mediapipe(monkeypatch):
+def test_solutions_that_cannot_be_imported_are_told_and_done_without(monkeypatch, caplog):
+    """As beside NumPy 2."""
+    path = find_model('short')
+    monkeypatch.setattr(detector_models, 'has_solutions', lambda: True)
+    monkeypatch.setattr(detector_models, 'find_model', lambda kind: path)
     monkeypatch.setitem(sys.modules, 'mediapipe', None)
-    with pytest.raises(DetectorError, match='pip install mediapipe'):
+    monkeypatch.setitem(sys.modules, 'mediapipe.python.solutions', None)
+    with caplog.at_level(logging.WARNING):
+        detector = create_detector('short')
+    assert isinstance(detector, LiteRTDetector)
+    assert 'BlazeFace runs in LiteRT: MediaPipe is installed but cannot be imported' in caplog.text
+    detector.close()
+
+
+def test_without_a_model_the_way_to_it_is_named(monkeypatch):
+    monkeypatch.setattr(detector_models, 'has_solutions', lambda: False)
+    monkeypatch.setattr(detector_models, 'folders', list)
+    with pytest.raises(DetectorError, match='model of the detector short is not installed: ros2 run fer_ros install_m'):
         create_detector('short')
+
+
+def test_without_litert_its_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ai_edge_litert', None)
+    monkeypatch.setitem(sys.modules, 'ai_edge_litert.interpreter', None)
+    with pytest.raises(DetectorError, match='pip install ai-edge-litert'):
+        create_detector('short', model=find_model('short'))
+
+
+def test_fainter_faces_leave_the_others_as_they_are():
+    """`solutions` gives none below 0.5; LiteRT does, when asked, and boxes and scores of the others stay."""
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[:, :400] = portraits()['astronaut'][:480, :400]
+    detector = LiteRTDetector(find_model('short'), 0.5)
+    clear = detector.detect(image)
+    detector.confidence = 0.05
+    more = detector.detect(image)
+    assert len(more) > len(clear) == 1
+    assert more[0].box == clear[0].box
+    assert more[0].score == clear[0].score
+    assert all(0.05 <= face.score < 0.5 for face in more[1:])
+    detector.close()
 
 
 class FakeYuNet:

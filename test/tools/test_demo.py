@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
 from fer_ros.tools import demo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -127,19 +128,20 @@ def test_a_process_that_does_not_end_is_killed_with_its_group(tmp_path, monkeypa
 
 
 def test_what_the_user_has_set_stays_but_for_the_range_of_discovery(monkeypatch):
-    for name in ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'ROS_DOMAIN_ID'):
+    for name in (*PROFILE_VARIABLES, 'ROS_DOMAIN_ID'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
     chosen = demo.environment()
     assert chosen['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
     assert 0 < int(chosen['ROS_DOMAIN_ID']) <= 101
-    assert chosen['FASTRTPS_DEFAULT_PROFILES_FILE'] == str(ROOT / 'config' / 'fastdds_local.xml')
+    assert chosen[profile_variable()] == str(ROOT / 'config' / 'fastdds_local.xml')
+    assert len(set(PROFILE_VARIABLES) & set(chosen)) == 1
     monkeypatch.setenv('ROS_DOMAIN_ID', '7')
-    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', '/my/profile.xml')
+    monkeypatch.setenv(PROFILE_VARIABLES[1], '/my/profile.xml')
     chosen = demo.environment()
     assert chosen['ROS_DOMAIN_ID'] == '7'
-    assert chosen['FASTDDS_DEFAULT_PROFILES_FILE'] == '/my/profile.xml'
-    assert 'FASTRTPS_DEFAULT_PROFILES_FILE' not in chosen
+    assert chosen[PROFILE_VARIABLES[1]] == '/my/profile.xml'
+    assert PROFILE_VARIABLES[0] not in chosen
 
 
 @pytest.mark.parametrize('seconds', ['0', '-1', 'long'])
