@@ -15,7 +15,11 @@ from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.perception.detection import Detection
 
 MAX_TILT = math.radians(45)
-"""A steeper angle of the eyes is considered a detection error (a face in profile), and the crop is not rotated."""
+"""A steeper angle of the eyes must be confirmed by the mouth: in profile the eyes lie one above the other."""
+CONFIRMED_TILT = math.radians(100)
+"""Steeper still, BlazeFace's keypoints are those of an upright face that it takes for one."""
+MAX_DISAGREEMENT = math.radians(25)
+"""Of the angles of the eyes and of the line from them to the mouth, in a face that is turned."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,14 @@ def eye_tilt(keypoints: np.ndarray) -> float:
         return 0.0
     across, down = (keypoints[1] - keypoints[0]).tolist()
     tilt = math.atan2(down, across)
-    return tilt if abs(tilt) <= MAX_TILT else 0.0
+    if abs(tilt) <= MAX_TILT:
+        return tilt
+    if abs(tilt) > CONFIRMED_TILT or len(keypoints) < 5:
+        return 0.0
+    right_eye, left_eye, mouth = eyes_and_mouth(keypoints)
+    right, below = mouth - (right_eye + left_eye) / 2
+    disagreement = math.remainder(math.atan2(-right, below) - tilt, 2 * math.pi)
+    return tilt if abs(disagreement) <= MAX_DISAGREEMENT else 0.0
 
 
 def eyes_and_mouth(keypoints: np.ndarray) -> np.ndarray:

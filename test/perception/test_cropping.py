@@ -92,6 +92,45 @@ def test_eyes_that_cannot_be_right_turn_nothing(keypoints):
     assert eye_tilt(np.array(keypoints, np.float32).reshape(-1, 2)) == 0
 
 
+def six_keypoints(tilt, mouth_tilt=None):
+    upright = np.array([(-20, -10), (20, -10), (0, 5), (0, 30), (-45, 0), (45, 0)], float)
+    keypoints = turned(upright, tilt, (0, 0))
+    if mouth_tilt is not None:
+        keypoints[3] = turned(upright[3:4], mouth_tilt, (0, 0))[0]
+    return keypoints
+
+
+@pytest.mark.parametrize('degrees', [-95, -60, -30, 0, 30, 60, 95])
+def test_a_steep_tilt_is_taken_where_the_mouth_confirms_it(degrees):
+    assert eye_tilt(six_keypoints(math.radians(degrees))) == pytest.approx(math.radians(degrees))
+
+
+@pytest.mark.parametrize(('degrees', 'mouth_degrees'), [(70, 0), (-80, 0), (60, -60), (120, 120), (180, 180)])
+def test_a_profile_or_a_face_upside_down_is_not_turned(degrees, mouth_degrees):
+    assert eye_tilt(six_keypoints(math.radians(degrees), math.radians(mouth_degrees))) == 0
+
+
+@pytest.mark.parametrize('degrees', [-60, 60])
+def test_a_face_lying_on_its_side_is_read_upright(degrees, shipped_model):
+    """The portrait of a neutral face, turned in the plane, is still classified as neutral."""
+    from fer_ros.emotions import EMOTIONS, decide
+    from fer_ros.perception.recognition import EmotionRecognizer
+
+    image = cv2.resize(portraits()['hopper'], None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    height, width = image.shape[:2]
+    canvas = np.full((640, 640, 3), 120, np.uint8)
+    canvas[(640 - height) // 2:(640 - height) // 2 + height, (640 - width) // 2:(640 - width) // 2 + width] = image
+    canvas = cv2.warpAffine(canvas, cv2.getRotationMatrix2D((320, 320), -degrees, 1), (640, 640),
+                            borderValue=(120, 120, 120))
+    detector = create_detector('short')
+    found = max(detector.detect(canvas), key=lambda d: d.box[2])
+    detector.close()
+    square = FRAMING['short'].square(found)
+    assert math.degrees(square.tilt) == pytest.approx(degrees, abs=25)
+    probabilities = EmotionRecognizer(shipped_model, 'cpu').probabilities(crop_faces(canvas, [square]))[0]
+    assert EMOTIONS[decide(probabilities)] == 'neutral'
+
+
 @pytest.mark.parametrize('count', [5, 6])
 @pytest.mark.parametrize('angle', [0.0, 0.4, -0.7])
 def test_keypoint_framing_finds_the_frame(count, angle):
