@@ -12,6 +12,7 @@ import numpy as np
 
 from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
+from fer_ros.recordings.cuts import CutDetector
 from fer_ros.recordings.frame_readers import FrameReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.output_files import MIN_LIFE, OutputFiles
@@ -124,11 +125,14 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
           report: Callable[[int, float], bool],
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
-    stopped, failures = False, []
+    stopped, failures, cuts = False, [], CutDetector()
     ids: dict[str, str] = {}  # f1, f2, … in each recording, independent of earlier ones
     for frame in reader.frames(settings.every):
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
+        if cuts.is_cut(frame.image):
+            summary.cuts += 1
+            pipeline.reset()
         try:
             result = pipeline.process(frame.image, frame.time_ns * 1e-9)
         except PipelineError as error:

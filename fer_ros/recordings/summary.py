@@ -47,6 +47,8 @@ class Summary:
         self._time = 0.0
         self._step = 0.0
         self.frames = 0
+        self.cuts = 0
+        """Number of cuts found; tracks start anew at each."""
         self._frames_with_face = 0
 
     def add(self, time_s: float, faces: Sequence[FaceEmotion]) -> None:
@@ -77,6 +79,7 @@ class Summary:
             'frames_with_face': self._frames_with_face,
             'faces_seen': len(lasting),
             'faces_seen_shortly': len(self._faces) - len(lasting),
+            'cuts': self.cuts,
             **_shares(self._all),
             'faces': {face_id: {'first_s': round(face.first_s, 3), 'last_s': round(face.last_s, 3),
                                 'frames': face.frames, **_shares(face)} for face_id, face in lasting.items()},
