@@ -23,7 +23,7 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from fer_ros.atomic_files import write_file
-from fer_ros.emotions import EMOTIONS, GROUPS
+from fer_ros.emotions import EMOTIONS, GROUPS, decide
 from fer_ros.msfernet import data, evaluation_figures
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
@@ -157,7 +157,7 @@ def _labelled(predictions: Predictions, faces: data.FaceSet) -> tuple[np.ndarray
 
 def _under_condition(predictions: Predictions, faces: data.FaceSet) -> dict:
     probabilities, labels, _ = _labelled(predictions, faces)
-    figures = score(probabilities, labels)
+    figures = score(probabilities, labels, None if faces.votes is None else decide(probabilities))
     kept = ('accuracy_7', 'accuracy_3', 'neutral_as_negative', 'negative_as_neutral', 'ece_7')
     return {name: figures[name] for name in kept} | {'confidence': float(probabilities.max(1).mean())}
 

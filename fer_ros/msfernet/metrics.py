@@ -60,7 +60,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = EC
                            np.bincount(index, correct, bins) / count, count)
 
 
-def score(probabilities: np.ndarray, labels: np.ndarray) -> dict:
+def score(probabilities: np.ndarray, labels: np.ndarray, shown: np.ndarray | None = None) -> dict:
     """Figures of 7 emotions and 3 groups.
 
     The group of a face is the argmax of the group sums with surprise left out; it is scored on faces whose label is
@@ -69,6 +69,7 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> dict:
     Args:
         probabilities: (N, 7) in the order of `EMOTIONS`, rows summing to 1; N at least 1.
         labels: (N,) integer classes.
+        shown: (N,) integer classes that are shown for the faces; the most probable ones, as in papers, by default.
 
     Returns:
         accuracy_7, macro_f1_7, ece_7, n_7, confusion_7 and recall_7 (by emotion); accuracy_3, macro_f1_3, n_3,
@@ -77,7 +78,7 @@ def score(probabilities: np.ndarray, labels: np.ndarray) -> dict:
         is not in the group of that sign, of all faces. Shares are 0 to 1, and None where there is no face to take them
         of. Rows of a confusion matrix are labels.
     """
-    shown = decide(probabilities)
+    shown = probabilities.argmax(1) if shown is None else shown
     confusion_7 = confusion_matrix(labels, shown, len(EMOTIONS))
     counted = _GROUP_INDEX[labels] >= 0
     confusion_3 = confusion_matrix(_GROUP_INDEX[labels[counted]], group_scores(probabilities[counted]).argmax(1),
@@ -128,7 +129,7 @@ def score_raters(probabilities: np.ndarray, votes: np.ndarray) -> dict:
     """
     label = plurality(votes)
     counted = (label >= 0) & (label < len(EMOTIONS))
-    figures = (score(probabilities[counted], label[counted]) if counted.any() else
+    figures = (score(probabilities[counted], label[counted], decide(probabilities[counted])) if counted.any() else
                dict.fromkeys(('accuracy_7', 'accuracy_3', 'macro_f1_7', 'macro_f1_3', 'ece_7', 'neutral_as_negative',
                               'negative_as_neutral', 'contradictions')) | {'n_7': 0, 'n_3': 0})
     seen = votes[:, :len(EMOTIONS)].sum(1) > 0
