@@ -34,6 +34,7 @@ test: lint
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 
 bench: $(INSTALLED)
 	$(RUN) -m benchmarks.report $(BENCH)

@@ -192,5 +192,10 @@ class BuiltInClip:
         return index / self.rate
 
     def _placements(self, seconds: float) -> list[Placement]:
-        return [Placement(name, *map(float, path(seconds)), tilt=5 * math.sin(2 * math.pi * seconds / 4))
-                for name, start, end, path in self._visits if start <= seconds <= end]
+        tilt = 5 * math.sin(2 * math.pi * seconds / 4)
+        placements = []
+        for name, start, end, path in self._visits:
+            if start <= seconds <= end:
+                x, y, size = map(float, path(seconds))
+                placements.append(Placement(name, x, y, size, tilt))
+        return placements

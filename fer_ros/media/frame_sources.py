@@ -164,7 +164,7 @@ class VideoSource:
     def __init__(self, path: Path, rate: float = 0.0):
         self.name, self.warning = str(path), ''
         self._path = path
-        self._capture = None
+        self._capture = cv2.VideoCapture()
         self._first: np.ndarray | None = None
         self._given_rate = rate
         self.rate = rate or STILL_RATE
@@ -175,8 +175,8 @@ class VideoSource:
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones record the rotation in the container
-        good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
-        if not good:
+        self._first = self._capture.read()[1] if self._capture.isOpened() else None
+        if self._first is None:
             self.close()
             raise SourceError(f'{self._path} cannot be opened as a video: it is damaged, incomplete or in an '
                               'unsupported format')
@@ -211,8 +211,7 @@ class VideoSource:
         return frame
 
     def close(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
+        self._capture.release()
 
 
 class CameraSource:

@@ -126,7 +126,7 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
     description = f'compressed image of format {message.format!r} with {len(message.data)} bytes'
     data = np.frombuffer(message.data, np.uint8)
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=COMPRESSED_FORMATS) as header:  # reads the size only
+        with PIL.Image.open(io.BytesIO(data.tobytes()), formats=COMPRESSED_FORMATS) as header:  # reads the size only
             width, height = header.size
     except Exception as error:  # Pillow does not document which exceptions it raises
         raise ConversionError(f'{description}: not an image ({error}); publish JPEG or PNG') from error

@@ -142,7 +142,7 @@ class _FacePublishers:
         score = frame.result.scores.get(face.face_id, 0.0)
         self._roi.publish(region(face, frame.faces.width, frame.faces.height, frame.header, score))
         self._expression.publish(face, frame)
-        if self._cropped.get_subscription_count():
+        if frame.image is not None and self._cropped.get_subscription_count():
             self._cropped.publish(to_message(letterboxed(frame.image, face.box), frame.header))
 
     def close(self) -> None:

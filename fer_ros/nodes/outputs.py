@@ -96,7 +96,7 @@ class AnnotatedOutput(Output):
                                                           qos_overriding_options=qos.overridable())
 
     def publish(self, frame: ProcessedFrame) -> None:
-        if self._enabled() and self._publisher.get_subscription_count():
+        if frame.image is not None and self._enabled() and self._publisher.get_subscription_count():
             self._publisher.publish(to_message(annotate(frame.image, frame.faces, self._colours), frame.header))
 
     def close(self) -> None:

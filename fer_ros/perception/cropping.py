@@ -67,7 +67,7 @@ class KeypointFraming:
         return Square(middle[0] - offset.real, middle[1] - offset.imag, max(abs(turn), 1.0), float(np.angle(turn)))
 
 
-FRAMING = {
+FRAMING: dict[str, BoxFraming | KeypointFraming] = {
     'short': BoxFraming(side=1.153, up=0.073),
     'full': BoxFraming(side=1.130, up=0.048),
     'yunet': KeypointFraming(right_eye=(0.316, 0.388), left_eye=(0.693, 0.398), mouth=(0.495, 0.785)),

@@ -168,8 +168,8 @@ class MediaPipeTasksDetector:
             box = face.bounding_box
             points = [(p.x, p.y) for p in face.keypoints or ()]
             detections.append(Detection(
-                tuple(map(float, (box.origin_x, box.origin_y, box.width, box.height))), face.categories[0].score,
-                np.array(points, np.float32).reshape(-1, 2) * size))
+                (float(box.origin_x), float(box.origin_y), float(box.width), float(box.height)),
+                face.categories[0].score, np.array(points, np.float32).reshape(-1, 2) * size))
         return _usable(detections, self.confidence)
 
     def close(self) -> None:
@@ -194,7 +194,8 @@ class YuNetDetector:
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         scale = min(1.0, YUNET_SIDE / max(image.shape[:2]))
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        size = width, height
         try:
             if scale < 1:
                 image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -205,11 +206,14 @@ class YuNetDetector:
         except cv2.error as error:
             raise DetectorError(f'YuNet failed on an image of shape {image.shape}: {_first_line(error)}') from error
         rows = np.zeros((0, 15), np.float32) if faces is None else np.asarray(faces, np.float32).reshape(-1, 15)
-        return _usable([Detection(tuple(map(float, row[:4] / scale)), float(row[14]), row[4:14].reshape(5, 2) / scale)
-                        for row in rows], self.confidence)
+        detections = []
+        for row in rows:
+            x, y, width, height = (row[:4] / scale).tolist()
+            detections.append(Detection((x, y, width, height), float(row[14]), row[4:14].reshape(5, 2) / scale))
+        return _usable(detections, self.confidence)
 
     def close(self) -> None:
-        self._detector = None
+        del self._detector
 
 
 def _usable(detections: list[Detection], confidence: float) -> list[Detection]:

@@ -54,9 +54,10 @@ class Track:
 
     def moved(self, stamp: float) -> 'Track':
         """A copy at its `predicted_box`, with the keypoints moved accordingly."""
-        box = self.predicted_box(stamp)
-        shift = (box[:2] - self.box[:2]).astype(np.float32)
-        box = tuple(box.tolist())
+        predicted = self.predicted_box(stamp)
+        shift = (predicted[:2] - self.box[:2]).astype(np.float32)
+        x, y, width, height = predicted.tolist()
+        box = x, y, width, height
         return replace(self, box=box, detection=replace(self.detection, box=box,
                                                         keypoints=self.detection.keypoints + shift))
 
@@ -118,12 +119,12 @@ class FaceTracker:
             track.missed = True
         seen = []
         for index, detection in enumerate(detections):
-            track = continued.get(index)
-            if track is None:
+            if index in continued:
+                track = continued[index]
+                track.see(detection, stamp)
+            else:
                 track = Track(self._new_id(), detection.box, stamp, stamp, detection)
                 self._tracks.append(track)
-            else:
-                track.see(detection, stamp)
             seen.append(track)
         return seen
 

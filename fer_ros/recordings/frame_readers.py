@@ -1,10 +1,10 @@
 """Reads the frames of recordings with their times."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from fer_ros.media.frame_sources import CameraSource, SourceError, VideoSource
 from fer_ros.media.image_decoding import ConversionError, compressed_to_bgr, to_bgr
 from fer_ros.recordings.inputs import Input, InputError
 
-IMAGES = {'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
+IMAGES: dict[str, Callable[[Any], np.ndarray]] = {
+    'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
 _NEW_TIME_LINE = 1_000_000_000
 """Nanoseconds: header stamps that jump back further start a new time line, as with several drives in one bag."""
 
@@ -36,8 +37,10 @@ class FrameReader(Protocol):
     """Nominal frames per second."""
     expected: float
     """Number of frames, possibly an estimate; 0 if unknown."""
-    warning: str
-    """A problem that did not stop the reader; empty if there was none."""
+
+    @property
+    def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Yield every `every`-th frame. Raises InputError."""
@@ -172,7 +175,7 @@ class BagReader:
 
     def _decode(self, connection, data: bytes):
         try:
-            message = self._reader.deserialize(data, connection.msgtype)
+            message: Any = self._reader.deserialize(data, connection.msgtype)
             return IMAGES[connection.msgtype](message), message.header
         except (ConversionError, ValueError, LookupError) as error:
             self._unreadable += 1
@@ -186,7 +189,8 @@ class BagReader:
 class CameraReader:
     """A camera, until it is stopped; times are those of receipt."""
 
-    expected, warning = 0.0, ''
+    expected = 0.0
+    warning = ''
 
     def __init__(self, device: str):
         self._source = CameraSource(device)

@@ -139,8 +139,9 @@ class FacesHistory:
         owner = np.repeat(np.arange(len(series)), [len(s.samples) for s in series])
         for index in np.lexsort((owner, samples['frame'])):
             s = samples[index].item()
-            yield s[1], s[0], FaceEmotion(series[owner[index]].face_id, tuple(map(float, s[6])),
-                                          tuple(map(float, s[7])), EMOTIONS[s[4]], s[5], s[2], s[3])
+            x, y, width, height = map(float, s[6])
+            yield s[1], s[0], FaceEmotion(series[owner[index]].face_id, (x, y, width, height), tuple(map(float, s[7])),
+                                          EMOTIONS[s[4]], s[5], s[2], s[3])
 
 
 class _Face:
