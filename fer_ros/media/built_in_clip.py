@@ -1,5 +1,6 @@
-"""The built-in clip: two public-domain portraits moving over a plain background, to try everything without a camera or
-a download.
+"""The built-in clip: two public-domain portraits moving over a plain background.
+
+Everything can be tried with it, without a camera or a download.
 
     0.0 s  one face, moving, coming nearer
     3.5 s  the second joins; side by side while the light dims and returns
@@ -160,10 +161,12 @@ class BuiltInClip:
 
     @property
     def width(self) -> int:
+        """Width of the frames in pixels."""
         return self._stage.width
 
     @property
     def height(self) -> int:
+        """Height of the frames in pixels."""
         return self._stage.height
 
     def __len__(self) -> int:

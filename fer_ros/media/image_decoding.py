@@ -1,5 +1,6 @@
-"""Decodes sensor_msgs/Image and CompressedImage to BGR arrays, without ROS: any object with the same fields is
-accepted.
+"""Decodes sensor_msgs/Image and CompressedImage to BGR arrays.
+
+ROS is not needed: any object with the same fields is accepted.
 
 Neither cv_bridge nor rosbags-image is used: cv_bridge supports neither uyvy, yuyv, nv21 nor nv24, does not convert 8UC1
 or 16UC1, and its binary fails with NumPy 2; rosbags-image ignores `step`. OpenCV converts the colours.

@@ -90,6 +90,7 @@ class FerNode(LifecycleNode):
 
     @_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the models and create the outputs."""
         try:
             source = INPUTS[self.parameters.input](self, self.parameters)
             pipeline = source.create_pipeline(self._settings())
@@ -106,6 +107,7 @@ class FerNode(LifecycleNode):
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
         self.monitor.restart()
         self._limit = RateLimit(self.parameters.max_rate)
         loaded = self._configured
@@ -117,6 +119,7 @@ class FerNode(LifecycleNode):
 
     @_transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, stop the worker and discard all tracks."""
         self._stop()
         self._configured.pipeline.reset()
         give_memory_back()
@@ -124,11 +127,13 @@ class FerNode(LifecycleNode):
 
     @_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release models and outputs."""
         self._release()
         return super().on_cleanup(state)
 
     @_transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release models and outputs."""
         self._release()
         return super().on_shutdown(state)
 

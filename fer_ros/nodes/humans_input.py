@@ -74,6 +74,7 @@ class CropBatcher(Generic[Picture]):
 
     @property
     def waiting(self) -> bool:
+        """Whether face images are waiting."""
         return bool(self._pending)
 
     def _take(self) -> dict[str, Picture]:

@@ -59,6 +59,7 @@ class HumansOutput(Output):
         self._timer = node.create_timer(1.0, self._expire, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         with self._lock:
             self._last_result = time.monotonic()
             self._faces.keep(frame.result.living_ids)
@@ -111,11 +112,13 @@ class ExpressionOutput(Output):
         self._faces = PerFace(lambda face_id: _ExpressionPublisher(node, f'{prefix}/{face_id}'), grace)
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         self._faces.keep(frame.result.living_ids)
         for face in frame.result.faces:
             self._faces[face.face_id].publish(face, frame)
 
     def close(self) -> None:
+        """Destroy all publishers."""
         self._faces.clear()
 
 

@@ -41,6 +41,7 @@ class BoxFraming:
     """Distance of the centre of the frame above the centre of the box, in sides of the frame."""
 
     def square(self, detection: Detection) -> Square:
+        """The training frame of a detection."""
         x, y, width, height = detection.box
         side = self.side * math.sqrt(width * height)
         tilt = eye_tilt(detection.keypoints)
@@ -58,6 +59,7 @@ class KeypointFraming:
     mouth: tuple[float, float]
 
     def square(self, detection: Detection) -> Square:
+        """The training frame of a detection."""
         places = np.array([self.right_eye, self.left_eye, self.mouth]) - 0.5
         found = eyes_and_mouth(detection.keypoints)
         centre, middle = places.mean(0), found.mean(0)

@@ -107,6 +107,7 @@ class MediaPipeDetector:
             self.detect(np.zeros((64, 64, 3), np.uint8))  # the first run includes the set-up
 
     def detect(self, image: np.ndarray) -> list[Detection]:
+        """Detect faces, best score first. Raises DetectorError."""
         try:
             found = self._detector.process(self._to_rgb(image)).detections or ()
         except (RuntimeError, ValueError) as error:
@@ -131,6 +132,7 @@ class MediaPipeDetector:
         return rgb
 
     def close(self) -> None:
+        """Release the detector."""
         self._detector.close()
 
 
@@ -158,6 +160,7 @@ class MediaPipeTasksDetector:
             self.detect(np.zeros((64, 64, 3), np.uint8))
 
     def detect(self, image: np.ndarray) -> list[Detection]:
+        """Detect faces, best score first. Raises DetectorError."""
         try:
             found = self._detector.detect(self._image(data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB))).detections
         except (RuntimeError, ValueError) as error:
@@ -173,6 +176,7 @@ class MediaPipeTasksDetector:
         return _usable(detections, self.confidence)
 
     def close(self) -> None:
+        """Release the detector."""
         self._detector.close()
 
 
@@ -193,6 +197,7 @@ class YuNetDetector:
                                 f'({_first_line(error)}): give face_detection_yunet_2023mar.onnx') from error
 
     def detect(self, image: np.ndarray) -> list[Detection]:
+        """Detect faces, best score first. Raises DetectorError."""
         scale = min(1.0, YUNET_SIDE / max(image.shape[:2]))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         size = width, height
@@ -213,6 +218,7 @@ class YuNetDetector:
         return _usable(detections, self.confidence)
 
     def close(self) -> None:
+        """Release the detector."""
         del self._detector
 
 

@@ -58,6 +58,7 @@ class OnnxRuntime:
                                  f'set runtime to torch, or {INSTALL}') from error
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        """Classify faces of uint8 (N, 48, 48). Raises RuntimeFailure."""
         parts = np.array_split(faces, min(self._threads, len(faces)))
         try:
             others = [self._pool.submit(self._run, part) for part in parts[1:]] if self._pool else []

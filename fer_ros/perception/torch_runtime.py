@@ -42,6 +42,7 @@ class TorchRuntime:
             raise RuntimeFailure(f'the network does not run on {device}: {first_line(error)}') from error
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        """Classify faces of uint8 (N, 48, 48). Raises RuntimeFailure."""
         try:
             with torch.inference_mode():
                 batch = network_input(torch.as_tensor(faces).to(self._device), mean=self._mean, std=self._std)

@@ -62,6 +62,7 @@ class Track:
                                                         keypoints=self.detection.keypoints + shift))
 
     def see(self, detection: Detection, stamp: float) -> None:
+        """Update the track with a detection at `stamp`, seconds."""
         elapsed = stamp - self.last_seen
         if elapsed > 0:
             moved = (np.array(detection.box[:2]) + np.array(detection.box[2:]) / 2

@@ -45,7 +45,8 @@ class FrameReader(Protocol):
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Yield every `every`-th frame. Raises InputError."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the recording."""
 
 
 def open_reader(item: Input, topic: str = '') -> FrameReader:
@@ -79,9 +80,11 @@ class VideoReader:
 
     @property
     def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
         return self._source.warning
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th frame. Raises InputError."""
         index, first_ns, last_ns = 0, None, -1
         while True:
             image = self._source.read()
@@ -99,6 +102,7 @@ class VideoReader:
             index += every
 
     def close(self) -> None:
+        """Release the file."""
         self._source.close()
 
 
@@ -142,6 +146,7 @@ class BagReader:
 
     @property
     def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
         parts = []
         if self._unreadable:
             parts.append(f'{self._unreadable} images could not be decoded ({self._why})')
@@ -150,6 +155,7 @@ class BagReader:
         return f'{self._path}: {"; ".join(parts)}' if parts else ''
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th frame. Raises InputError."""
         base_ns, last_ns, last_recorded_ns = None, -1, 0
         try:
             for index, (connection, recorded_ns, data) in enumerate(self._reader.messages(self._connections)):
@@ -183,6 +189,7 @@ class BagReader:
             return None, None
 
     def close(self) -> None:
+        """Close the bag."""
         self._reader.close()
 
 
@@ -197,6 +204,7 @@ class CameraReader:
         self.rate = self._source.rate
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th frame. Raises InputError."""
         index, first_ns = 0, None
         while True:
             try:
@@ -210,6 +218,7 @@ class CameraReader:
             index += 1
 
     def close(self) -> None:
+        """Release the camera."""
         self._source.close()
 
 

@@ -38,8 +38,11 @@ class FaceSeries:
 
 
 def breaks(samples: np.ndarray, longest_step: int) -> np.ndarray:
-    """Where the line of a face has gaps: indices (int64) of the `samples` that follow frames without the face, or that
-    are more than `longest_step` ns later than the previous sample.
+    """Where the line of a face has gaps.
+
+    Returns:
+        Indices (int64) of the `samples` that follow frames without the face, or that are more than `longest_step` ns
+        later than the previous sample.
     """
     return np.flatnonzero((np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > longest_step)) + 1
 

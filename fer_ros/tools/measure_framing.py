@@ -44,8 +44,10 @@ def find(detector: FaceDetector, image: np.ndarray) -> Detection | None:
 
 
 def relate(detection: Detection, corner: float, side: float) -> np.ndarray:
-    """(9,): side of the frame in box sides, its centre above and right of the box centre in frame sides, eyes and
-    mouth.
+    """Relate the training frame to a detection.
+
+    Returns:
+        (9,): side of the frame in box sides, its centre above and right of that of the box in frame sides, eyes, mouth.
     """
     x, y, width, height = detection.box
     centre = corner + side / 2
@@ -62,6 +64,7 @@ def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarra
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog='python -m fer_ros.tools.measure_framing', description=__doc__)
     parser.add_argument('--data', required=True, type=Path, help='data set, as for fer_ros.msfernet.train')
     parser.add_argument('--split', default='validation')

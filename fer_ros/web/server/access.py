@@ -78,6 +78,7 @@ class Access:
         self._failures = Failures(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or reject it."""
         if scope['type'] == 'lifespan':
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
