@@ -43,6 +43,7 @@ quick: $(INSTALLED)
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
 
 bench: $(INSTALLED)
 	$(RUN) -m benchmarks.report $(BENCH)

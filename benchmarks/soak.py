@@ -167,8 +167,11 @@ def _sample(record: dict, listener: Listener, processes: Processes) -> None:
 
 
 def verdict(record: dict) -> dict:
-    """Of every process: growth of memory from the minute after the warm-up to the last minute, as medians, and the
-    range of threads and descriptors after the warm-up. `good` is None where the run was too short to tell."""
+    """Judge the stability of every process.
+
+    The result contains the growth of memory from the minute after the warm-up to the last minute, as medians, and the
+    range of threads and descriptors after the warm-up. `good` is None if the run was too short.
+    """
     seconds = record['seconds']
     judged = [i for i, second in enumerate(seconds) if second > WARM_UP]
     if not judged or seconds[-1] - WARM_UP < SHORTEST:

@@ -41,4 +41,4 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     good, data = cv2.imencode(path.suffix, image)
     if not good:
         raise OSError(f'cannot encode a {path.suffix} image of {image.shape}')
-    path.write_bytes(data)
+    path.write_bytes(data.tobytes())

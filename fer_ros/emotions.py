@@ -28,7 +28,7 @@ SYNONYMS = {
 
 _EMOTION_OF_NAME = {name: emotion for emotion, names in SYNONYMS.items() for name in names}
 
-_VALENCE_SIGNS = np.array([{'positive': 1, 'negative': -1}.get(GROUP_OF.get(e), 0) for e in EMOTIONS], np.float64)
+_VALENCE_SIGNS = np.array([{'positive': 1, 'negative': -1}.get(GROUP_OF.get(e, ''), 0) for e in EMOTIONS], np.float64)
 _GROUP_MATRIX = np.array([[GROUP_OF.get(e) == g for g in GROUPS] for e in EMOTIONS], np.float64)
 NEUTRAL_VALENCE = 0.4
 """Largest valence, of either sign, of a face that is called neutral. The smallest value that costs no agreement with

@@ -90,8 +90,9 @@ class ValencePlot:
         picture = self._blank(seconds, before_now=True)
         stamps = history.stamps()
         gap_ns = longest_step(stamps)
-        silent = len(stamps) == 0 or now_ns - int(stamps[-1]) > gap_ns
-        living = set() if silent else {face.face_id for face in history.last.faces}
+        last = history.last
+        silent = len(stamps) == 0 or last is None or now_ns - int(stamps[-1]) > gap_ns
+        living = set() if silent or last is None else {face.face_id for face in last.faces}
         series = [s for s in history.series() if s.life >= self.min_life and s.samples['stamp_ns'][-1] >= begin_ns]
         colour_of = self._colours(s.face_id for s in series)
         if silent:
@@ -195,7 +196,7 @@ class ValencePlot:
         ys = [area.y(float(s.samples['valence'][-1])) for s in series]
         for i in range(1, len(ys)):
             ys[i] = max(ys[i], ys[i - 1] + step)
-        limit = area.top + area.height
+        limit = float(area.top + area.height)
         for i in reversed(range(len(ys))):
             ys[i] = min(ys[i], limit)
             limit = ys[i] - step
@@ -294,7 +295,8 @@ def _number(value: float, digits: int = 2) -> str:
 
 def _pale(colour: Colour, strength: float) -> Colour:
     """`colour` mixed with white; strength 1 leaves it unchanged."""
-    return tuple(round(255 + strength * (c - 255)) for c in colour)
+    blue, green, red = (round(255 + strength * (c - 255)) for c in colour)
+    return blue, green, red
 
 
 def _summary(series: FaceSeries) -> str:

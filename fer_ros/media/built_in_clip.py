@@ -1,5 +1,6 @@
-"""The built-in clip: two public-domain portraits moving over a plain background, to try everything without a camera or
-a download.
+"""The built-in clip: two public-domain portraits moving over a plain background.
+
+Everything can be tried with it, without a camera or a download.
 
     0.0 s  one face, moving, coming nearer
     3.5 s  the second joins; side by side while the light dims and returns
@@ -160,10 +161,12 @@ class BuiltInClip:
 
     @property
     def width(self) -> int:
+        """Width of the frames in pixels."""
         return self._stage.width
 
     @property
     def height(self) -> int:
+        """Height of the frames in pixels."""
         return self._stage.height
 
     def __len__(self) -> int:
@@ -192,5 +195,10 @@ class BuiltInClip:
         return index / self.rate
 
     def _placements(self, seconds: float) -> list[Placement]:
-        return [Placement(name, *map(float, path(seconds)), tilt=5 * math.sin(2 * math.pi * seconds / 4))
-                for name, start, end, path in self._visits if start <= seconds <= end]
+        tilt = 5 * math.sin(2 * math.pi * seconds / 4)
+        placements = []
+        for name, start, end, path in self._visits:
+            if start <= seconds <= end:
+                x, y, size = map(float, path(seconds))
+                placements.append(Placement(name, x, y, size, tilt))
+        return placements

@@ -47,7 +47,8 @@ class Source(Protocol):
     def rewind(self) -> None:
         """Restart from the first frame. Raises SourceError."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the source."""
 
 
 def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: int = 0) -> Source:
@@ -102,19 +103,22 @@ class ClipSource:
         self._index = 0
 
     def read(self) -> np.ndarray | None:
+        """Read the next frame; None at the end."""
         if self._index >= len(self._clip):
             return None
         self._index += 1
         return self._clip.frame(self._index - 1)
 
     def skip(self) -> None:
+        """Skip the next frame."""
         self._index += 1
 
     def rewind(self) -> None:
+        """Restart from the first frame."""
         self._index = 0
 
     def close(self) -> None:
-        pass
+        """Nothing to release."""
 
 
 class PictureSource:
@@ -133,6 +137,7 @@ class PictureSource:
         self.rewind()
 
     def read(self) -> np.ndarray | None:
+        """Read the next frame; None at the end."""
         while self._index < len(self._paths):
             path = self._paths[self._index]
             self._index += 1
@@ -143,13 +148,15 @@ class PictureSource:
         return None
 
     def skip(self) -> None:
+        """Skip the next frame."""
         self._index += 1
 
     def rewind(self) -> None:
+        """Restart from the first frame."""
         self._index = 0
 
     def close(self) -> None:
-        pass
+        """Nothing to release."""
 
 
 class VideoSource:
@@ -164,19 +171,20 @@ class VideoSource:
     def __init__(self, path: Path, rate: float = 0.0):
         self.name, self.warning = str(path), ''
         self._path = path
-        self._capture = None
+        self._capture = cv2.VideoCapture()
         self._first: np.ndarray | None = None
         self._given_rate = rate
         self.rate = rate or STILL_RATE
         self.rewind()
 
     def rewind(self) -> None:
+        """Restart from the first frame."""
         self.close()
         with _quiet_opencv():
             self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones record the rotation in the container
-        good, self._first = self._capture.read() if self._capture.isOpened() else (False, None)
-        if not good:
+        self._first = self._capture.read()[1] if self._capture.isOpened() else None
+        if self._first is None:
             self.close()
             raise SourceError(f'{self._path} cannot be opened as a video: it is damaged, incomplete or in an '
                               'unsupported format')
@@ -186,6 +194,7 @@ class VideoSource:
         self._count = 0
 
     def read(self) -> np.ndarray | None:
+        """Read the next frame; None at the end."""
         if self._first is not None:
             frame, self._first = self._first, None
         else:
@@ -194,9 +203,11 @@ class VideoSource:
 
     @property
     def time(self) -> float:
+        """Presentation time of the last frame read, in seconds."""
         return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
     def skip(self) -> None:
+        """Skip the next frame."""
         if self._first is not None:
             self._first = None
             self._counted(True)
@@ -211,8 +222,8 @@ class VideoSource:
         return frame
 
     def close(self) -> None:
-        if self._capture is not None:
-            self._capture.release()
+        """Release the file."""
+        self._capture.release()
 
 
 class CameraSource:
@@ -239,18 +250,21 @@ class CameraSource:
         self.rate = own if math.isfinite(own) and own > 0 else rate or STILL_RATE
 
     def read(self) -> np.ndarray:
+        """Wait for the next frame. Raises SourceError."""
         frame = self._capture.read()[1]
         if frame is None:
             raise SourceError(f'{self.name} delivers no more frames: is it still connected?')
         return frame
 
     def skip(self) -> None:
+        """Skip the next frame."""
         self._capture.grab()
 
     def rewind(self) -> None:
-        pass
+        """A camera cannot be rewound: continue with the next frame."""
 
     def close(self) -> None:
+        """Release the camera."""
         self._capture.release()
 
 

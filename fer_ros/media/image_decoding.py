@@ -1,5 +1,6 @@
-"""Decodes sensor_msgs/Image and CompressedImage to BGR arrays, without ROS: any object with the same fields is
-accepted.
+"""Decodes sensor_msgs/Image and CompressedImage to BGR arrays.
+
+ROS is not needed: any object with the same fields is accepted.
 
 Neither cv_bridge nor rosbags-image is used: cv_bridge supports neither uyvy, yuyv, nv21 nor nv24, does not convert 8UC1
 or 16UC1, and its binary fails with NumPy 2; rosbags-image ignores `step`. OpenCV converts the colours.
@@ -126,7 +127,7 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
     description = f'compressed image of format {message.format!r} with {len(message.data)} bytes'
     data = np.frombuffer(message.data, np.uint8)
     try:
-        with PIL.Image.open(io.BytesIO(data), formats=COMPRESSED_FORMATS) as header:  # reads the size only
+        with PIL.Image.open(io.BytesIO(data.tobytes()), formats=COMPRESSED_FORMATS) as header:  # reads the size only
             width, height = header.size
     except Exception as error:  # Pillow does not document which exceptions it raises
         raise ConversionError(f'{description}: not an image ({error}); publish JPEG or PNG') from error

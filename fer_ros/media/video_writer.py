@@ -43,7 +43,7 @@ class VideoWriter:
             OSError: the file cannot be written.
         """
         if self._writer is None:
-            self._open(image, stamp)
+            self._writer = self._open(image, stamp)
         elif stamp < self._newest or stamp > self._newest + LONGEST_GAP:
             self._start = stamp - self.frames / self.rate
         self._newest = stamp
@@ -54,13 +54,14 @@ class VideoWriter:
                 self._writer.write(frame)
             self.frames = due
 
-    def _open(self, image: np.ndarray, stamp: float) -> None:
+    def _open(self, image: np.ndarray, stamp: float) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._size = image.shape[1::-1]
-        self._writer = cv2.VideoWriter(str(partial(self.path)), cv2.VideoWriter_fourcc(*'mp4v'), self.rate, self._size)
-        if not self._writer.isOpened():
+        self._size = image.shape[1], image.shape[0]
+        writer = cv2.VideoWriter(str(partial(self.path)), cv2.VideoWriter.fourcc(*'mp4v'), self.rate, self._size)
+        if not writer.isOpened():
             raise OSError(f'cannot write a video of {self._size[0]}×{self._size[1]} to {self.path}')
         self._start = stamp
+        return writer
 
     def close(self) -> None:
         """Complete the file; without any frame there is none.

@@ -118,7 +118,7 @@ class DashboardNode(Node):
 
 def _call(client: Client) -> Future[tuple[bool, str]]:
     """The response of a service, for another thread. LookupError is set if the service is not available."""
-    answer = Future()
+    answer: Future[tuple[bool, str]] = Future()
     if not client.service_is_ready():
         answer.set_exception(LookupError(client.srv_name))
         return answer

@@ -28,17 +28,20 @@ class DetectionsOutput(Output):
                                                           qos_overriding_options=qos.overridable())
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         if self._publisher.get_subscription_count():
             detections = [detection(face, frame.header) for face in frame.result.faces]
             self._publisher.publish(Detection2DArray(header=frame.header, detections=detections))
 
     def close(self) -> None:
+        """Destroy all publishers."""
         self._node.destroy_lifecycle_publisher(self._publisher)
 
 
 def detection(face: FaceEmotion, header: Header):
-    """vision_msgs/Detection2D of `face`: bbox in pixels, one hypothesis for each of `EMOTIONS`, the most probable
-    first.
+    """Convert `face` to vision_msgs/Detection2D.
+
+    The bbox is in pixels, and there is one hypothesis for each of `EMOTIONS`, the most probable first.
     """
     x, y, width, height = face.box
     message = Detection2D(header=header, id=face.face_id)

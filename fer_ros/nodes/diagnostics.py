@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -99,7 +100,7 @@ class Monitor:
             self._start = self._clock()
             self._last_image: float | None = None
             self._totals = dict.fromkeys(('received', 'processed', 'dropped', 'skipped', 'bad'), 0)
-            self._recent = {kind: deque() for kind in self._totals}
+            self._recent: dict[str, deque[tuple[float, Any]]] = {kind: deque() for kind in self._totals}
             self._bad_reason = ''
 
     def received(self) -> None:
@@ -259,8 +260,9 @@ def _summary(rates: Mapping[str, float], latencies: list[float]) -> str:
 
 def image_topic(node: LifecycleNode, subscription: Subscription) -> ImageTopic:
     """The publishers on the topic of `subscription`, and whether type and QoS match."""
-    package, folder, *_ = subscription.msg_type.__module__.split('.')
-    type_name = f'{package}/{folder}/{subscription.msg_type.__name__}'
+    type_of_message: type = subscription.msg_type  # type: ignore[assignment]  # rclpy types it as an instance
+    package, folder, *_ = type_of_message.__module__.split('.')
+    type_name = f'{package}/{folder}/{type_of_message.__name__}'
     publishers = node.get_publishers_info_by_topic(subscription.topic_name)
     mismatches = []
     for publisher in publishers:

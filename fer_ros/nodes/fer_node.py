@@ -8,6 +8,8 @@ import functools
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
@@ -32,10 +34,19 @@ from fer_ros.perception import PipelineError
 from fer_ros.perception.settings import PipelineSettings
 from fer_ros.results.faces import FacesFrame
 
-INPUTS: dict[str, type[FrameInput]] = {'image': ImageInput, 'humans': HumansInput}
+INPUTS: dict[str, Callable[[LifecycleNode, SimpleNamespace], FrameInput]] = {'image': ImageInput, 'humans': HumansInput}
 """Inputs by the value of the parameter input."""
 LOG_PERIOD = 5.0
 """Minimum seconds between two log messages about the same problem."""
+
+
+@dataclasses.dataclass
+class _Loaded:
+    """What exists from the configure to the cleanup transition."""
+
+    input: FrameInput
+    pipeline: Any
+    outputs: list[Output]
 
 
 def _transition(method):
@@ -65,10 +76,8 @@ class FerNode(LifecycleNode):
         self.starting = False
         """Set during start-up, when a failure ends the program, which logs the reason."""
         self.monitor = Monitor()
-        self._pipeline = None
-        self._new_settings = None
-        self._input: FrameInput | None = None
-        self._outputs: list[Output] = []
+        self._loaded: _Loaded | None = None
+        self._new_settings: PipelineSettings | None = None
         self._worker: LatestWorker | None = None
         self._limit = RateLimit()
         self._told_of_zero_stamp = False
@@ -81,44 +90,50 @@ class FerNode(LifecycleNode):
 
     @_transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the models and create the outputs."""
         try:
-            self._input = INPUTS[self.parameters.input](self, self.parameters)
-            self._pipeline = self._input.create_pipeline(self._settings())
+            source = INPUTS[self.parameters.input](self, self.parameters)
+            pipeline = source.create_pipeline(self._settings())
         except PipelineError as error:
             self.failure = str(error)
             if not self.starting:
                 self.get_logger().error(f'not configured: {error}')
             return TransitionCallbackReturn.FAILURE
         self.failure = ''
-        recognizer = self._pipeline.recognizer
+        recognizer = pipeline.recognizer
         self.get_logger().info(f'{recognizer.model_name} runs in {recognizer.runtime} on {recognizer.device}')
-        self._outputs = create_outputs(self, self.parameters, self._input.gives_images)
+        self._loaded = _Loaded(source, pipeline, create_outputs(self, self.parameters, source.gives_images))
         return super().on_configure(state)
 
     @_transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and start the worker."""
         self.monitor.restart()
         self._limit = RateLimit(self.parameters.max_rate)
-        self._baseline_services.activate(self._pipeline.classifier.baselines)
-        self._worker = LatestWorker(self._process)
-        self._input.open(self._on_frame)
+        loaded = self._configured
+        self._baseline_services.activate(loaded.pipeline.classifier.baselines)
+        self._worker = LatestWorker(functools.partial(self._process, loaded))
+        loaded.input.open(functools.partial(self._on_frame, self._worker))
         self.get_logger().info(f'subscribed to {self._topic}')
         return super().on_activate(state)
 
     @_transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, stop the worker and discard all tracks."""
         self._stop()
-        self._pipeline.reset()
+        self._configured.pipeline.reset()
         give_memory_back()
         return super().on_deactivate(state)
 
     @_transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release models and outputs."""
         self._release()
         return super().on_cleanup(state)
 
     @_transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release models and outputs."""
         self._release()
         return super().on_shutdown(state)
 
@@ -131,24 +146,30 @@ class FerNode(LifecycleNode):
         """Stop the worker and release the models at the end of the program."""
         self._release()
 
+    @property
+    def _configured(self) -> _Loaded:
+        if self._loaded is None:
+            raise RuntimeError('the node is not configured')
+        return self._loaded
+
     def _stop(self) -> None:
-        if self._input is not None:
-            self._input.close()
+        if self._loaded is not None:
+            self._loaded.input.close()
         if self._worker is not None:
             self._baseline_services.deactivate()
             self._worker.stop()
             self._worker = None
-            for output in self._outputs:
+            for output in self._configured.outputs:
                 output.stop()
 
     def _release(self) -> None:
         self._stop()
-        for output in self._outputs:
-            output.close()
-        self._input, self._outputs = None, []
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            for output in loaded.outputs:
+                output.close()
+            loaded.pipeline.close()
+            del loaded
             give_memory_back()
 
     # Parameters
@@ -158,25 +179,25 @@ class FerNode(LifecycleNode):
 
     def _parameters_changed(self) -> None:
         self._limit.rate = self.parameters.max_rate
-        if self._pipeline is not None:
+        if self._loaded is not None:
             self._new_settings = self._settings()  # applied by the worker between two frames
 
     # Frames
 
-    def _on_frame(self, message) -> None:
+    def _on_frame(self, worker: LatestWorker, message: Any) -> None:
         self.monitor.received()
         if not self._limit.take(time.monotonic()):
             self.monitor.skipped()
-        elif self._worker.submit((message, self.get_clock().now().nanoseconds)):
+        elif worker.submit((message, self.get_clock().now().nanoseconds)):
             self.monitor.dropped()
             self.get_logger().info(
                 f'{self.monitor.total("dropped")} of {self.monitor.total("received")} frames dropped: only the newest '
                 'is processed', throttle_duration_sec=LOG_PERIOD)
 
-    def _process(self, item: tuple[Any, int]) -> None:
+    def _process(self, loaded: _Loaded, item: tuple[Any, int]) -> None:
         """Process a message and its time of receipt in nanoseconds, in the thread of the worker."""
         try:
-            self._process_message(*item)
+            self._process_message(loaded, *item)
         except ConversionError as error:
             self._log_bad(error)
         except (RCLError, InvalidHandle) as error:
@@ -185,7 +206,7 @@ class FerNode(LifecycleNode):
         except Exception as error:
             self._log_failure(error)
 
-    def _process_message(self, message, received_ns: int) -> None:
+    def _process_message(self, loaded: _Loaded, message: Any, received_ns: int) -> None:
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec
         if stamp_ns == 0 and not self._told_of_zero_stamp:
@@ -194,13 +215,13 @@ class FerNode(LifecycleNode):
         seconds = (stamp_ns or received_ns) * 1e-9
         if self._new_settings is not None:
             settings, self._new_settings = self._new_settings, None
-            self._pipeline.apply(settings)
-        frame = self._input.classify(self._pipeline, message, seconds)
+            loaded.pipeline.apply(settings)
+        frame = loaded.input.classify(loaded.pipeline, message, seconds)
         for error in frame.bad_pictures:
             self._log_bad(error)
         result = frame.result
         faces = FacesFrame(stamp_ns, message.header.frame_id, frame.width, frame.height, result.faces, result.primary)
-        for output in self._outputs:
+        for output in loaded.outputs:
             output.publish(ProcessedFrame(message.header, frame.image, faces, result))
         self._baseline_services.frame(result.primary, seconds)
         latency = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
@@ -209,14 +230,15 @@ class FerNode(LifecycleNode):
     # Health
 
     def _report(self) -> Report:
-        subscription = self._input.subscription if self._input is not None else None
-        pipeline = self._pipeline
-        if subscription is None:
+        loaded = self._loaded
+        subscription = loaded.input.subscription if loaded is not None else None
+        if loaded is None or subscription is None:
             if self.failure:
                 return Report(Level.ERROR, f'not configured: {self.failure}', {STATE: 'unconfigured'})
-            state = 'unconfigured' if pipeline is None else 'inactive'
+            state = 'unconfigured' if loaded is None else 'inactive'
             return Report(Level.OK, state, {STATE: state})
         thresholds = filled(Thresholds, self.parameters)
+        pipeline = loaded.pipeline
         report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate)
         return dataclasses.replace(report, values={
             STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
@@ -225,7 +247,7 @@ class FerNode(LifecycleNode):
 
     @property
     def _topic(self) -> str:
-        subscription = self._input.subscription if self._input is not None else None
+        subscription = self._loaded.input.subscription if self._loaded is not None else None
         return subscription.topic_name if subscription is not None else 'image'
 
     def _log_bad(self, error: ConversionError) -> None:

@@ -74,6 +74,7 @@ class CropBatcher(Generic[Picture]):
 
     @property
     def waiting(self) -> bool:
+        """Whether face images are waiting."""
         return bool(self._pending)
 
     def _take(self) -> dict[str, Picture]:
@@ -188,7 +189,7 @@ class HumansInput:
 
     def _emit(self, pictures: Mapping[str, Image]) -> None:
         if pictures:
-            boxes = {i: self._faces[i].box for i in pictures if self._faces[i].box is not None}
+            boxes = {i: box for i in pictures if (box := self._faces[i].box) is not None}
             self._handle(Crops(next(iter(pictures.values())).header, pictures, boxes, self._followed))
 
 

@@ -59,6 +59,7 @@ class HumansOutput(Output):
         self._timer = node.create_timer(1.0, self._expire, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         with self._lock:
             self._last_result = time.monotonic()
             self._faces.keep(frame.result.living_ids)
@@ -111,11 +112,13 @@ class ExpressionOutput(Output):
         self._faces = PerFace(lambda face_id: _ExpressionPublisher(node, f'{prefix}/{face_id}'), grace)
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         self._faces.keep(frame.result.living_ids)
         for face in frame.result.faces:
             self._faces[face.face_id].publish(face, frame)
 
     def close(self) -> None:
+        """Destroy all publishers."""
         self._faces.clear()
 
 
@@ -142,7 +145,7 @@ class _FacePublishers:
         score = frame.result.scores.get(face.face_id, 0.0)
         self._roi.publish(region(face, frame.faces.width, frame.faces.height, frame.header, score))
         self._expression.publish(face, frame)
-        if self._cropped.get_subscription_count():
+        if frame.image is not None and self._cropped.get_subscription_count():
             self._cropped.publish(to_message(letterboxed(frame.image, face.box), frame.header))
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ It subscribes to ``~/faces`` of the node `fer` and, for the recording, to ``~/an
 import sys
 import time
 from collections import deque
+from functools import partial
 from pathlib import Path
 
 from rclpy.node import Node
@@ -85,12 +86,12 @@ class LiveTableNode(Node):
         self._first: float | None = None
         self._drawn = 0
         self._in_place = sys.stdout.isatty()
-        self._recorder = None
+        self._recorder: VideoWriter | None = None
         self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                  qos_overriding_options=qos.overridable())
         if self._settings.video:
             self._recorder = VideoWriter(Path(self._settings.video).expanduser(), self._settings.video_rate)
-            self.create_subscription(Image, 'fer/annotated', self._on_annotated, QoSProfile(
+            self.create_subscription(Image, 'fer/annotated', partial(self._on_annotated, self._recorder), QoSProfile(
                 history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE),
                 qos_overriding_options=qos.overridable())
         # Print less often if lines cannot be overwritten.
@@ -108,10 +109,10 @@ class LiveTableNode(Node):
         latency = self.get_clock().now().nanoseconds * 1e-9 - frame.stamp if frame.stamp_ns else None
         self._table.add(frame, now, latency)
 
-    def _on_annotated(self, message: Image) -> None:
+    def _on_annotated(self, recorder: VideoWriter, message: Image) -> None:
         stamp = message.header.stamp
         try:
-            self._recorder.add(to_bgr(message), stamp.sec + stamp.nanosec * 1e-9)
+            recorder.add(to_bgr(message), stamp.sec + stamp.nanosec * 1e-9)
         except ConversionError as error:
             self.get_logger().warning(f'frame not recorded: {error}', throttle_duration_sec=LOG_PERIOD)
         except OSError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -48,7 +48,8 @@ def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
 
 def filled(kind: type[Instance], values: SimpleNamespace) -> Instance:
     """An instance of a dataclass whose fields are parameters, with their present values; other fields have defaults."""
-    return kind(**{field.name: getattr(values, field.name) for field in fields(kind) if hasattr(values, field.name)})
+    known: Any = kind
+    return kind(**{field.name: getattr(values, field.name) for field in fields(known) if hasattr(values, field.name)})
 
 
 def watch(node: Node, table: Sequence[Parameter], values: SimpleNamespace, changed: Callable[[], None],

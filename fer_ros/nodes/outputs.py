@@ -55,12 +55,14 @@ class PrimaryOutput(Output):
         self._valence = _publisher(node, Float32, '~/valence')
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         for face in frame.result.faces:
             if face.face_id == frame.result.primary:
                 self._emotion.publish(String(data=face.emotion))
                 self._valence.publish(Float32(data=face.valence))
 
     def close(self) -> None:
+        """Destroy all publishers."""
         self._node.destroy_lifecycle_publisher(self._emotion)
         self._node.destroy_lifecycle_publisher(self._valence)
 
@@ -73,10 +75,12 @@ class FacesOutput(Output):
         self._publisher = _publisher(node, String, '~/faces')
 
     def publish(self, frame: ProcessedFrame) -> None:
+        """Publish a frame."""
         if self._publisher.get_subscription_count():
             self._publisher.publish(String(data=encode(frame.faces)))
 
     def close(self) -> None:
+        """Destroy all publishers."""
         self._node.destroy_lifecycle_publisher(self._publisher)
 
 
@@ -96,10 +100,12 @@ class AnnotatedOutput(Output):
                                                           qos_overriding_options=qos.overridable())
 
     def publish(self, frame: ProcessedFrame) -> None:
-        if self._enabled() and self._publisher.get_subscription_count():
+        """Publish a frame."""
+        if frame.image is not None and self._enabled() and self._publisher.get_subscription_count():
             self._publisher.publish(to_message(annotate(frame.image, frame.faces, self._colours), frame.header))
 
     def close(self) -> None:
+        """Destroy all publishers."""
         self._node.destroy_lifecycle_publisher(self._publisher)
 
 

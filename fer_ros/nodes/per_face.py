@@ -6,7 +6,10 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    def close(self) -> None: ...
+    """An item that can be released."""
+
+    def close(self) -> None:
+        """Release the item."""
 
 
 Item = TypeVar('Item', bound=Closable)

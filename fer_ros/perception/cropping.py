@@ -45,6 +45,7 @@ class BoxFraming:
     """Distance of the centre of the frame above the centre of the box, in sides of the frame."""
 
     def square(self, detection: Detection) -> Square:
+        """The training frame of a detection."""
         x, y, width, height = detection.box
         side = self.side * math.sqrt(width * height)
         tilt = eye_tilt(detection.keypoints)
@@ -62,6 +63,7 @@ class KeypointFraming:
     mouth: tuple[float, float]
 
     def square(self, detection: Detection) -> Square:
+        """The training frame of a detection."""
         places = np.array([self.right_eye, self.left_eye, self.mouth]) - 0.5
         found = eyes_and_mouth(detection.keypoints)
         centre, middle = places.mean(0), found.mean(0)
@@ -71,7 +73,7 @@ class KeypointFraming:
         return Square(middle[0] - offset.real, middle[1] - offset.imag, max(abs(turn), 1.0), float(np.angle(turn)))
 
 
-FRAMING = {
+FRAMING: dict[str, BoxFraming | KeypointFraming] = {
     'short': BoxFraming(side=1.153, up=0.073),
     'full': BoxFraming(side=1.130, up=0.048),
     'yunet': KeypointFraming(right_eye=(0.316, 0.388), left_eye=(0.693, 0.398), mouth=(0.495, 0.785)),

@@ -114,6 +114,7 @@ class MediaPipeDetector:
             self.detect(np.zeros((64, 64, 3), np.uint8))  # the first run includes the set-up
 
     def detect(self, image: np.ndarray) -> list[Detection]:
+        """Detect faces, best score first. Raises DetectorError."""
         try:
             found = self._detector.process(self._to_rgb(image)).detections or ()
         except (RuntimeError, ValueError) as error:
@@ -138,6 +139,7 @@ class MediaPipeDetector:
         return rgb
 
     def close(self) -> None:
+        """Release the detector."""
         self._detector.close()
 
 
@@ -213,8 +215,10 @@ class YuNetDetector:
                                 f'({_first_line(error)}): give face_detection_yunet_2023mar.onnx') from error
 
     def detect(self, image: np.ndarray) -> list[Detection]:
+        """Detect faces, best score first. Raises DetectorError."""
         scale = min(1.0, YUNET_SIDE / max(image.shape[:2]))
-        size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        size = width, height
         try:
             if scale < 1:
                 image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -225,11 +229,15 @@ class YuNetDetector:
         except cv2.error as error:
             raise DetectorError(f'YuNet failed on an image of shape {image.shape}: {_first_line(error)}') from error
         rows = np.zeros((0, 15), np.float32) if faces is None else np.asarray(faces, np.float32).reshape(-1, 15)
-        return _usable([Detection(tuple(map(float, row[:4] / scale)), float(row[14]), row[4:14].reshape(5, 2) / scale)
-                        for row in rows], self.confidence)
+        detections = []
+        for row in rows:
+            x, y, width, height = (row[:4] / scale).tolist()
+            detections.append(Detection((x, y, width, height), float(row[14]), row[4:14].reshape(5, 2) / scale))
+        return _usable(detections, self.confidence)
 
     def close(self) -> None:
-        self._detector = None
+        """Release the detector."""
+        del self._detector
 
 
 def _usable(detections: list[Detection], confidence: float) -> list[Detection]:

@@ -58,9 +58,10 @@ class OnnxRuntime:
                                  f'set runtime to torch, or {INSTALL}') from error
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        """Classify faces of uint8 (N, 48, 48). Raises RuntimeFailure."""
         parts = np.array_split(faces, min(self._threads, len(faces)))
         try:
-            others = [self._pool.submit(self._run, part) for part in parts[1:]]
+            others = [self._pool.submit(self._run, part) for part in parts[1:]] if self._pool else []
             return np.concatenate([self._run(parts[0]), *(other.result() for other in others)])
         except Exception as error:
             raise RuntimeFailure(f'the network failed in ONNX Runtime: {first_line(error)}') from error

@@ -65,7 +65,7 @@ class FacePipeline:
         watch = Stopwatch()
         tracks = self._find(image, stamp, watch)
         living = frozenset(self._tracker.living_ids)
-        primary = self._primary_face.choose(tracks, living, stamp, image.shape[1::-1])
+        primary = self._primary_face.choose(tracks, living, stamp, (image.shape[1], image.shape[0]))
         watch.stop('track')
         crops = crop_faces(image, [self._framing.square(track.detection) for track in tracks])
         watch.stop('crop')

@@ -28,6 +28,7 @@ class PrimaryFace:
 
     @property
     def policy(self) -> str:
+        """The policy by which faces are ranked."""
         return self._policy
 
     @policy.setter

@@ -20,8 +20,13 @@ class Runtime(Protocol):
     """Device it runs on: 'cpu' or 'cuda:N'."""
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
-        """Classify faces of uint8 (N, 48, 48), N at least 1: float32 (N, 7), after temperature scaling, rows summing to
-        1.
+        """Compute the probabilities of faces.
+
+        Args:
+            faces: uint8 (N, 48, 48), N at least 1.
+
+        Returns:
+            float32 (N, 7), after temperature scaling, rows summing to 1.
 
         Raises:
             RuntimeFailure: the device fails, for example because it is out of memory.

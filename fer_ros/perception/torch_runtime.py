@@ -41,6 +41,7 @@ class TorchRuntime:
             raise RuntimeFailure(f'the network does not run on {device}: {first_line(error)}') from error
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
+        """Classify faces of uint8 (N, 48, 48). Raises RuntimeFailure."""
         try:
             with torch.inference_mode():
                 batch = network_input(torch.as_tensor(faces).to(self._device))
@@ -51,7 +52,9 @@ class TorchRuntime:
 
     def _prepare(self, module: '_Probabilities') -> nn.Module:
         """Trace and freeze the module: a quarter faster on a CPU than running module by module."""
-        module = module.eval().to(self._device, self._dtype, memory_format=torch.channels_last)
+        # torch's types leave out memory_format.
+        module = module.eval().to(self._device, self._dtype,
+                                  memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore', DeprecationWarning)  # of torch.jit; its successor needs a C++ compiler
             traced = torch.jit.load(io.BytesIO(self._traced(module)), map_location=self._device)

@@ -54,13 +54,15 @@ class Track:
 
     def moved(self, stamp: float) -> 'Track':
         """A copy at its `predicted_box`, with the keypoints moved accordingly."""
-        box = self.predicted_box(stamp)
-        shift = (box[:2] - self.box[:2]).astype(np.float32)
-        box = tuple(box.tolist())
+        predicted = self.predicted_box(stamp)
+        shift = (predicted[:2] - self.box[:2]).astype(np.float32)
+        x, y, width, height = predicted.tolist()
+        box = x, y, width, height
         return replace(self, box=box, detection=replace(self.detection, box=box,
                                                         keypoints=self.detection.keypoints + shift))
 
     def see(self, detection: Detection, stamp: float) -> None:
+        """Update the track with a detection at `stamp`, seconds."""
         elapsed = stamp - self.last_seen
         if elapsed > 0:
             moved = (np.array(detection.box[:2]) + np.array(detection.box[2:]) / 2
@@ -118,12 +120,12 @@ class FaceTracker:
             track.missed = True
         seen = []
         for index, detection in enumerate(detections):
-            track = continued.get(index)
-            if track is None:
+            if index in continued:
+                track = continued[index]
+                track.see(detection, stamp)
+            else:
                 track = Track(self._new_id(), detection.box, stamp, stamp, detection)
                 self._tracks.append(track)
-            else:
-                track.see(detection, stamp)
             seen.append(track)
         return seen
 

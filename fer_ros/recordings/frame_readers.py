@@ -1,10 +1,10 @@
 """Reads the frames of recordings with their times."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from fer_ros.media.frame_sources import CameraSource, SourceError, VideoSource
 from fer_ros.media.image_decoding import ConversionError, compressed_to_bgr, to_bgr
 from fer_ros.recordings.inputs import Input, InputError
 
-IMAGES = {'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
+IMAGES: dict[str, Callable[[Any], np.ndarray]] = {
+    'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
 _NEW_TIME_LINE = 1_000_000_000
 """Nanoseconds: header stamps that jump back further start a new time line, as with several drives in one bag."""
 
@@ -36,13 +37,16 @@ class FrameReader(Protocol):
     """Nominal frames per second."""
     expected: float
     """Number of frames, possibly an estimate; 0 if unknown."""
-    warning: str
-    """A problem that did not stop the reader; empty if there was none."""
+
+    @property
+    def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Yield every `every`-th frame. Raises InputError."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the recording."""
 
 
 def open_reader(item: Input, topic: str = '') -> FrameReader:
@@ -76,9 +80,11 @@ class VideoReader:
 
     @property
     def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
         return self._source.warning
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th frame. Raises InputError."""
         index, first_ns, last_ns = 0, None, -1
         while True:
             image = self._source.read()
@@ -96,6 +102,7 @@ class VideoReader:
             index += every
 
     def close(self) -> None:
+        """Release the file."""
         self._source.close()
 
 
@@ -139,6 +146,7 @@ class BagReader:
 
     @property
     def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
         parts = []
         if self._unreadable:
             parts.append(f'{self._unreadable} images could not be decoded ({self._why})')
@@ -147,6 +155,7 @@ class BagReader:
         return f'{self._path}: {"; ".join(parts)}' if parts else ''
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th frame. Raises InputError."""
         base_ns, last_ns, last_recorded_ns = None, -1, 0
         try:
             for index, (connection, recorded_ns, data) in enumerate(self._reader.messages(self._connections)):
@@ -172,7 +181,7 @@ class BagReader:
 
     def _decode(self, connection, data: bytes):
         try:
-            message = self._reader.deserialize(data, connection.msgtype)
+            message: Any = self._reader.deserialize(data, connection.msgtype)
             return IMAGES[connection.msgtype](message), message.header
         except (ConversionError, ValueError, LookupError) as error:
             self._unreadable += 1
@@ -180,19 +189,22 @@ class BagReader:
             return None, None
 
     def close(self) -> None:
+        """Close the bag."""
         self._reader.close()
 
 
 class CameraReader:
     """A camera, until it is stopped; times are those of receipt."""
 
-    expected, warning = 0.0, ''
+    expected = 0.0
+    warning = ''
 
     def __init__(self, device: str):
         self._source = CameraSource(device)
         self.rate = self._source.rate
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th frame. Raises InputError."""
         index, first_ns = 0, None
         while True:
             try:
@@ -206,6 +218,7 @@ class CameraReader:
             index += 1
 
     def close(self) -> None:
+        """Release the camera."""
         self._source.close()
 
 

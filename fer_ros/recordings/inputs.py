@@ -75,7 +75,7 @@ def _is_bag(path: Path) -> bool:
 
 
 def _search(folder: Path, leave_out: Path | None) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith('.') or (leave_out is not None and path.absolute() == leave_out.absolute()):
             continue

@@ -167,6 +167,7 @@ def _work_on(item: Input, connection: Connection, folder: Path, settings: Settin
             connection.send(('progress', (frames, share)))
         return connection.poll()  # the only possible message is the request to stop, or the end of the connection
 
+    answer: tuple[str, dict | bool | str]
     try:
         answer = ('summary', process(item, folder, settings, pipeline, report))
     except Interrupted:

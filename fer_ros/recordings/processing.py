@@ -140,7 +140,8 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
             continue
         height, width = frame.image.shape[:2]
         faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
-        read = FacesFrame(frame.time_ns, item.source, width, height, faces, ids.get(result.primary))
+        read = FacesFrame(frame.time_ns, item.source, width, height, faces,
+                          ids[result.primary] if result.primary else None)
         watch(frame.image, read)
         outputs.add(frame.index, frame.image, read)
         summary.add(frame.time_ns * 1e-9, faces)

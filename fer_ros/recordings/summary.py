@@ -52,6 +52,7 @@ class Summary:
         self._frames_with_face = 0
 
     def add(self, time_s: float, faces: Sequence[FaceEmotion]) -> None:
+        """Add the faces of the frame at `time_s`."""
         if self.frames:
             self._step = min(time_s - self._time, LONGEST)
             self._count()

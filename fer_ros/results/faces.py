@@ -91,7 +91,8 @@ def decode(text: str) -> FacesFrame:
 
 def _decode_face(face: dict) -> FaceEmotion:
     numbers = [float(face[key]) for key in ('confidence', 'valence', 'raw_valence')]
-    box = tuple(float(face['box'][key]) for key in ('x', 'y', 'width', 'height'))
+    x, y, width, height = (float(face['box'][key]) for key in ('x', 'y', 'width', 'height'))
+    box = x, y, width, height
     probabilities = tuple(float(face['probabilities'][e]) for e in EMOTIONS)
     if not all(map(math.isfinite, (*numbers, *box, *probabilities))):
         raise ValueError(f'face {face["face_id"]!r} holds a number that is not finite')

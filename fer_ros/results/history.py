@@ -38,8 +38,11 @@ class FaceSeries:
 
 
 def breaks(samples: np.ndarray, longest_step: int) -> np.ndarray:
-    """Where the line of a face has gaps: indices (int64) of the `samples` that follow frames without the face, or that
-    are more than `longest_step` ns later than the previous sample.
+    """Where the line of a face has gaps.
+
+    Returns:
+        Indices (int64) of the `samples` that follow frames without the face, or that are more than `longest_step` ns
+        later than the previous sample.
     """
     return np.flatnonzero((np.diff(samples['frame']) > 1) | (np.diff(samples['stamp_ns']) > longest_step)) + 1
 
@@ -139,8 +142,9 @@ class FacesHistory:
         owner = np.repeat(np.arange(len(series)), [len(s.samples) for s in series])
         for index in np.lexsort((owner, samples['frame'])):
             s = samples[index].item()
-            yield s[1], s[0], FaceEmotion(series[owner[index]].face_id, tuple(map(float, s[6])),
-                                          tuple(map(float, s[7])), EMOTIONS[s[4]], s[5], s[2], s[3])
+            x, y, width, height = map(float, s[6])
+            yield s[1], s[0], FaceEmotion(series[owner[index]].face_id, (x, y, width, height), tuple(map(float, s[7])),
+                                          EMOTIONS[s[4]], s[5], s[2], s[3])
 
 
 class _Face:

@@ -34,7 +34,7 @@ def enlarge(picture: np.ndarray) -> tuple[np.ndarray, int, int]:
     side = ENLARGED * INPUT_SIZE
     margin = round(BORDER * side)
     large = cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC)
-    large = cv2.copyMakeBorder(large, *[margin] * 4, cv2.BORDER_REFLECT)
+    large = cv2.copyMakeBorder(large, margin, margin, margin, margin, cv2.BORDER_REFLECT)
     return cv2.cvtColor(large, cv2.COLOR_GRAY2BGR), margin, side
 
 
@@ -47,8 +47,10 @@ def find(detector: FaceDetector, image: np.ndarray) -> Detection | None:
 
 
 def relate(detection: Detection, corner: float, side: float) -> np.ndarray:
-    """(9,): side of the frame in box sides, its centre above and right of the box centre in frame sides, eyes and
-    mouth.
+    """Relate the training frame to a detection.
+
+    Returns:
+        (9,): side of the frame in box sides, its centre above and right of that of the box in frame sides, eyes, mouth.
     """
     x, y, width, height = detection.box
     centre = corner + side / 2
@@ -65,6 +67,7 @@ def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarra
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog='python -m fer_ros.tools.measure_framing', description=__doc__)
     parser.add_argument('--data', required=True, type=Path, help='data set, as for fer_ros.msfernet.train')
     parser.add_argument('--votes', type=Path, help="table of raters' votes for its images: accuracy is against their "
@@ -95,8 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not found:
         print('error: no face found: nothing to measure', file=sys.stderr)
         return 1
-    rows = np.array(rows)
-    middle, low, high = (np.percentile(rows, q, axis=0).round(3) for q in (50, 25, 75))
+    middle, low, high = (np.percentile(np.array(rows), q, axis=0).round(3) for q in (50, 25, 75))
     for name, values in zip(('side', 'up', 'right'), zip(middle, low, high, strict=False), strict=False):
         print('{:5} median {:.3f}, interquartile range {:.3f} to {:.3f}'.format(name, *values))
     eyes_mouth = [tuple(point) for point in middle[3:].reshape(3, 2).tolist()]
@@ -116,7 +118,7 @@ def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tup
     ways = {'framed by the box, not rotated': lambda d: box.square(Detection(d.box, d.score, np.zeros((0, 2)))),
             'framed by the box, rotated': box.square, 'framed by eyes and mouth': keypoints.square,
             'by the constants in cropping': shipped.square}
-    crops = {name: [] for name in ways}
+    crops: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     for index, detection in tqdm(found, desc='cropping', unit='face'):
         image, _, _ = enlarge(faces.images[index])
         for name, square in ways.items():

@@ -148,6 +148,7 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--every', type=_number(1, 1_000_000), default=1, metavar='N',
                         help='process every N-th frame only')
     faces = _PARAMETERS['max_faces']
+    assert faces.range is not None
     parser.add_argument('--max-faces', type=_number(*faces.range), default=faces.default, metavar='N',
                         help='maximum number of faces per frame, the largest (default: %(default)s)')
     parser.add_argument('--seconds', type=_number(0, 1e9, float), default=0.0, metavar='S',

@@ -46,7 +46,8 @@ def readable(colour: Colour, ground: Colour) -> Colour:
     """`colour`, darkened or lightened as far as necessary for `CONTRAST` with `ground`."""
     target = 0 if _luminance(ground) > 0.5 else 255
     for step in range(21):
-        mixed = tuple(round(c + (target - c) * step / 20) for c in colour)
+        blue, green, red = (round(c + (target - c) * step / 20) for c in colour)
+        mixed = blue, green, red
         if contrast(mixed, ground) >= CONTRAST:
             return mixed
     return mixed

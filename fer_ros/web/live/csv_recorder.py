@@ -45,7 +45,7 @@ class CsvRecorder:
     def add(self, frame: FacesFrame) -> None:
         """Record the faces of `frame` if it is running."""
         with self._lock:
-            if not self._running:
+            if not self._running or self._text is None:
                 return
             for face in frame.faces:
                 self._csv.write(frame.stamp_ns, self._frames, face)

@@ -76,7 +76,9 @@ class JpegStream:
 
     async def _next(self) -> Picture | None:
         loop, arrived = asyncio.get_running_loop(), asyncio.Event()
-        self._state.on_picture = lambda: loop.call_soon_threadsafe(arrived.set)
+        def notify() -> None:
+            loop.call_soon_threadsafe(arrived.set)
+        self._state.on_picture = notify
         try:
             picture = self._state.newest_picture
             if picture is None or (self._latest and picture.number == self._latest.number):

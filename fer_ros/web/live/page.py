@@ -107,7 +107,7 @@ class LivePage:
         self._live.webcam.stop()
 
 
-class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': CHART}):
+class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHART)}):
     """The content of the tab, which fetches its data."""
 
     def __init__(self, settings: WebSettings) -> None:

@@ -187,14 +187,14 @@ class LiveState:
         gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
                  if (points := _points(s, after, base, gap_ns))]
-        present = last is not None and last_arrival is not None and now - last_arrival < NO_IMAGE
+        present = last if last_arrival is not None and now - last_arrival < NO_IMAGE else None
         time_line = (last.stamp_ns - base) * 1e-9 + (now - last_arrival) if last and last_arrival is not None else 0.0
         latencies = [latency for latency in arrivals if latency is not None]
         health = self._now_of_health()
         return {
             'epoch': epoch, 'frame': newest, 'now': round(time_line, 3), 'lines': lines,
-            'faces': [_face(face, styles.get(face.face_id)) for face in last.faces] if present else [],
-            'primary': last.primary if present else None,
+            'faces': [_face(face, styles.get(face.face_id)) for face in present.faces] if present else [],
+            'primary': present.primary if present else None,
             'size': [last.width, last.height] if last else None,
             'status': {
                 **self._connection(now, last_arrival, health),
@@ -240,7 +240,7 @@ def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:
     new = series.samples[start:]
     seconds = np.round((new['stamp_ns'] - base_ns) * 1e-9, 3)
     values = np.round(np.stack([new['valence'], new['raw_valence']]).astype(float), 4)
-    points = []
+    points: list[list[float] | None] = []
     for index, point in enumerate(np.column_stack([seconds, *values]).tolist()):
         if index in gaps:
             points.append(None)

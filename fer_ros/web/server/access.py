@@ -78,6 +78,7 @@ class Access:
         self._failures = Failures(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or reject it."""
         if scope['type'] == 'lifespan':
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
@@ -217,7 +218,7 @@ class Failures:
 
     def wait(self, address: str) -> float:
         """Seconds until `address` may try again; 0 if it may now."""
-        now, own = self._clock(), self._by_address.get(address, ())
+        now, own = self._clock(), self._by_address.get(address, deque())
         return max([0.0, *(times[0] + PERIOD - now for times, most in ((own, ATTEMPTS), (self._all, ALL_ATTEMPTS))
                            if len(times) == most)])
 

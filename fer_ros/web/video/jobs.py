@@ -179,7 +179,7 @@ class Jobs:
         with self._changed:
             job = self._find(job_id)
             if job is not None:
-                self._end(job, 'failed', message)
+                self._end(job, replace(job.view, state='failed', message=message))
 
     def received(self, job_id: str, share: float) -> bool:
         """Report the received fraction of the upload, 0 to 1; returns false if the job was dropped meanwhile."""
@@ -237,10 +237,10 @@ class Jobs:
             else:
                 shutil.rmtree(job.folder, ignore_errors=True)
 
-    def _end(self, job: _Job, state: State, message: str, **values: float) -> None:
-        job.view = replace(job.view, state=state, message=message, left=math.nan, **values)
+    def _end(self, job: _Job, view: View) -> None:
+        job.view = replace(view, left=math.nan)
         job.ended = time.monotonic()
-        if job.process is None and state == 'failed':
+        if job.process is None and view.state == 'failed':
             shutil.rmtree(job.folder, ignore_errors=True)
 
     # Of other threads
@@ -272,8 +272,8 @@ class Jobs:
                         continue
                     running.view = replace(running.view, state='starting')
             if running.process is None:
-                self._start(running)
-            if not self._look(running):
+                running.process = self._start(running)
+            if not self._look(running, running.process):
                 running = None
 
     def _expire(self) -> None:
@@ -285,7 +285,7 @@ class Jobs:
             if now - job.seen > self.limits.away_s or now - job.ended > self.limits.keep_s:
                 self._drop(owner)
 
-    def _start(self, job: _Job) -> None:
+    def _start(self, job: _Job) -> '_Process':
         limits = self.limits
         order = Order(folder=str(job.folder), video=job.video, container=job.container, seconds=limits.seconds,
                       frames=limits.frames, pixels=limits.pixels, cpu_s=limits.cpu_s, memory=limits.memory,
@@ -296,10 +296,10 @@ class Jobs:
             job.process = process
             if job.dropped:
                 process.kill()
+        return process
 
-    def _look(self, job: _Job) -> bool:
+    def _look(self, job: _Job, process: '_Process') -> bool:
         """Handle the events of the process of a job; false if it has ended."""
-        process = job.process
         events = process.events(TICK)
         if events is not None:
             with self._changed:
@@ -321,11 +321,11 @@ class Jobs:
             elif process.done:
                 job.playback = playback
                 (job.folder / job.video if job.video else job.folder / 'clip.mp4').unlink(missing_ok=True)
-                self._end(job, 'done', str(process.done['warning']), share=1.0, frames=int(process.done['frames']),
-                          seconds=float(process.done['seconds']))
+                self._end(job, replace(job.view, state='done', message=str(process.done['warning']), share=1.0,
+                                       frames=int(process.done['frames']), seconds=float(process.done['seconds'])))
             else:
                 _log.warning('the analysis of a video failed: %s; %s', process.why(), process.last_words())
-                self._end(job, 'failed', process.why())
+                self._end(job, replace(job.view, state='failed', message=process.why()))
         return False
 
 
@@ -353,10 +353,12 @@ class _Process:
             [sys.executable, '-m', 'fer_ros.web.video.job_process'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, cwd='/', start_new_session=True, bufsize=0,
             env={**os.environ, 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._process.stdout, selectors.EVENT_READ)
+        self._selector.register(self._output, selectors.EVENT_READ)
         with suppress(OSError):  # it has died, which is detected later
-            self._process.stdin.write(order_line(order).encode())
+            self._input.write(order_line(order).encode())
 
     def kill(self) -> None:
         with suppress(OSError):
@@ -370,7 +372,7 @@ class _Process:
             self._fail('memory', megabytes=self._order.memory >> 20)
         if not self._selector.select(timeout):
             return []
-        data = os.read(self._process.stdout.fileno(), self._LINE)
+        data = os.read(self._output.fileno(), self._LINE)
         *lines, self._rest = (self._rest + data).split(b'\n')
         if not data or len(self._rest) > self._LINE:
             self.kill()
@@ -423,6 +425,6 @@ class _Process:
     def close(self) -> None:
         """Wait for its end."""
         self._selector.close()
-        self._process.stdin.close()
-        self._process.stdout.close()
+        self._input.close()
+        self._output.close()
         self._process.wait()

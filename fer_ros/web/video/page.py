@@ -75,9 +75,9 @@ class VideoPage:
     async def _state(self, request: Request) -> Response:
         owner = _owner(request)
         view = self.jobs.view(owner) if owner else None
-        job = asdict(view) if view else None
-        if job:
-            job['left'] = None if math.isnan(view.left) else view.left
+        job = None
+        if view:
+            job = asdict(view) | {'left': None if math.isnan(view.left) else view.left}
         response = JSONResponse({'job': job}, headers=_PRIVATE)
         if not owner:
             response.set_cookie(COOKIE, secrets.token_urlsafe(24), path='/video', httponly=True, samesite='strict')
@@ -138,9 +138,11 @@ class VideoPage:
 
     def _picture(self, request: Request) -> Response:
         playback = self.jobs.playback(_owner(request), request.path_params['job'])
+        if playback is None:
+            return _nothing()
         try:
             return Response(playback.picture(request.path_params['index']), media_type='image/jpeg', headers=_PLAIN)
-        except (AttributeError, IndexError, OSError):  # missing, or dropped meanwhile
+        except (IndexError, OSError):  # missing, or dropped meanwhile
             return _nothing()
 
     def _result(self, request: Request) -> Response:
@@ -153,7 +155,7 @@ class VideoPage:
             **_PRIVATE, 'Content-Disposition': f"attachment; filename*=utf-8''{quote(_stem(name))}.{suffix}"})
 
 
-class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': CHART}):
+class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CHART)}):
     """The content of the tab, which fetches its data."""
 
     def __init__(self, limits: Limits) -> None:

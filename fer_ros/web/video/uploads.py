@@ -96,7 +96,8 @@ def _writing() -> Iterator[None]:
 
 async def _receive(chunks: AsyncIterator[bytes], file, folder: Path, limit: int, announced: int) -> str:
     _check(announced, limit, announced, folder)
-    kind, size, block = None, 0, bytearray()
+    kind: str | None = None
+    size, block = 0, bytearray()
     source = aiter(chunks)
     ended = False
     while not ended:
@@ -117,6 +118,7 @@ async def _receive(chunks: AsyncIterator[bytes], file, folder: Path, limit: int,
             with _writing():
                 await asyncio.to_thread(file.write, block)
             block = bytearray()
+    assert kind is not None  # it was determined when the upload ended, at the latest
     return kind
 
 
