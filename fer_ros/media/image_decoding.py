@@ -1,7 +1,7 @@
 """sensor_msgs/Image and CompressedImage to BGR arrays; no ROS: any object with the fields of the message will do.
 
-Neither cv_bridge nor rosbags-image is used: cv_bridge knows neither uyvy, yuyv, nv21 nor nv24, takes no 8UC1 or 16UC1
-as a picture, and its binary breaks in a numpy-2 environment; rosbags-image ignores `step`. OpenCV does the colours.
+For all that cv_bridge does not convert right (`fer_ros.nodes.image_bridge`), and where there is no ROS. rosbags-image
+is not used, since it ignores `step`. OpenCV does the colours.
 """
 
 import io
