@@ -1,8 +1,20 @@
 from glob import glob
 
 from setuptools import find_packages, setup
+from setuptools.command.develop import develop
 
 PACKAGE = 'fer_ros'
+
+
+class Develop(develop):
+    """What `colcon build --symlink-install` runs.
+
+    Its scripts name the Python that runs colcon; setup.cfg names the environment's for other builds only.
+    """
+
+    def write_script(self, script_name, contents, mode='t', *blockers):
+        super().write_script(script_name, '#!/usr/bin/env python3\n' + contents.partition('\n')[2], mode, *blockers)
+
 
 setup(
     name=PACKAGE,
@@ -24,6 +36,7 @@ setup(
         (f'share/{PACKAGE}/models', glob('models/*')),
     ],
     zip_safe=True,
+    cmdclass={'develop': Develop},
     entry_points={'console_scripts': [
         f'fer_node = {PACKAGE}.nodes.fer_node:main',
         f'video_source = {PACKAGE}.nodes.video_source:main',

@@ -74,6 +74,16 @@ def test_installed_programs_find_the_installed_files(workspace):
     assert run(workspace, 'sh', '-c', command).count(str(workspace / 'install' / 'fer_ros' / 'share')) == 2
 
 
+def test_linked_to_the_source_the_programs_run_in_the_same_python(workspace, tmp_path):
+    """By default they would in that of colcon, which is the system's, without what a virtual environment holds."""
+    run(workspace, BIN / 'colcon', '--log-base', tmp_path / 'log', 'build', '--symlink-install', '--build-base',
+        tmp_path / 'build', '--install-base', tmp_path / 'install')
+    programs = tmp_path / 'install' / 'fer_ros' / 'lib' / 'fer_ros'
+    assert {path.name for path in programs.iterdir()} == PROGRAMS
+    for name in PROGRAMS:
+        assert (programs / name).read_text().startswith('#!/usr/bin/env python3\n')
+
+
 def test_every_program_has_an_entry_point_that_can_be_imported():
     text = (ROOT / 'setup.py').read_text()
     for name in PROGRAMS:

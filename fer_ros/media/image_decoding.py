@@ -2,8 +2,8 @@
 
 ROS is not needed: any object with the same fields is accepted.
 
-Neither cv_bridge nor rosbags-image is used: cv_bridge supports neither uyvy, yuyv, nv21 nor nv24, does not convert 8UC1
-or 16UC1, and its binary fails with NumPy 2; rosbags-image ignores `step`. OpenCV converts the colours.
+For all that cv_bridge does not convert correctly (`fer_ros.nodes.image_bridge`), and where there is no ROS.
+rosbags-image is not used, since it ignores `step`. OpenCV converts the colours.
 """
 
 import io

@@ -1,5 +1,6 @@
 """Writes frames with stamps to a video file."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ from fer_ros.atomic_files import partial
 
 LONGEST_GAP = 5.0
 """Seconds; longer pauses between two frames are cut."""
+_READER_OPTIONS = 'OPENCV_FFMPEG_CAPTURE_OPTIONS'
 
 
 class VideoWriter:
@@ -74,10 +76,22 @@ class VideoWriter:
         self._writer.release()
         self._writer = None
         # OpenCV does not report frames that could not be written.
-        capture = cv2.VideoCapture(str(partial(self.path)), cv2.CAP_FFMPEG)
-        written = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-        capture.release()
+        written = _frames(partial(self.path))
         if written < self.frames:
             partial(self.path).unlink(missing_ok=True)
             raise OSError(f'only {written} of {self.frames} frames could be written to {self.path}: is the disk full?')
         partial(self.path).replace(self.path)
+
+
+def _frames(path: Path) -> int:
+    """As many as the file says, 0 where it cannot be read."""
+    # The reader that it names is for what comes from outside; OpenCV 5 heeds it.
+    options = os.environ.pop(_READER_OPTIONS, None)
+    try:
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.release()
+        return frames
+    finally:
+        if options is not None:
+            os.environ[_READER_OPTIONS] = options

@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_bgr
 from fer_ros.nodes.node_parameters import declare, filled
-from fer_ros.nodes.program import SIGNALS, WAKE_UP, Stop, fail
+from fer_ros.nodes.program import SIGNALS, WAKE_UP, Stop, fail, program
 from fer_ros.nodes.shared_memory import remove_orphans
 from fer_ros.parameters import DASHBOARD
 from fer_ros.results.faces import decode
@@ -130,6 +130,7 @@ def _call(client: Client) -> Future[tuple[bool, str]]:
     return answer
 
 
+@program
 def main(args: list[str] | None = None) -> int:
     """Entry point; returns exit code 0 after SIGINT or SIGTERM, otherwise 1."""
     node = None

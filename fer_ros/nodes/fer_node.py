@@ -22,13 +22,14 @@ from fer_ros.nodes.humans_input import HumansInput
 from fer_ros.nodes.image_conversion import ConversionError
 from fer_ros.nodes.image_input import ImageInput
 from fer_ros.nodes.latest_worker import LatestWorker, RateLimit
+from fer_ros.nodes.libraries import load_in_background, missing
 from fer_ros.nodes.lifecycle import refuse_untimely_transitions
 from fer_ros.nodes.memory import give_memory_back
 from fer_ros.nodes.neutral_baseline_services import NeutralBaselineServices
 from fer_ros.nodes.node_parameters import declare, filled, watch
 from fer_ros.nodes.output_selection import create_outputs
 from fer_ros.nodes.outputs import Output, ProcessedFrame
-from fer_ros.nodes.program import Stop, run
+from fer_ros.nodes.program import Stop, program, run
 from fer_ros.parameters import FER_NODE
 from fer_ros.perception import PipelineError
 from fer_ros.perception.settings import PipelineSettings
@@ -94,10 +95,10 @@ class FerNode(LifecycleNode):
         try:
             source = INPUTS[self.parameters.input](self, self.parameters)
             pipeline = source.create_pipeline(self._settings())
-        except PipelineError as error:
-            self.failure = str(error)
+        except (PipelineError, ModuleNotFoundError) as error:
+            self.failure = missing(error) if isinstance(error, ModuleNotFoundError) else str(error)
             if not self.starting:
-                self.get_logger().error(f'not configured: {error}')
+                self.get_logger().error(f'not configured: {self.failure}')
             return TransitionCallbackReturn.FAILURE
         self.failure = ''
         recognizer = pipeline.recognizer
@@ -266,6 +267,7 @@ def create() -> FerNode:
     Raises:
         Stop: a parameter or model cannot be used; the message says why.
     """
+    load_in_background()
     node = FerNode()
     if node.parameters.autostart:
         node.starting = True
@@ -277,6 +279,7 @@ def create() -> FerNode:
     return node
 
 
+@program
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     return run('fer', create, args)

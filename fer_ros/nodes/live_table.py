@@ -18,7 +18,7 @@ from fer_ros.media.video_writer import VideoWriter
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import ConversionError, to_bgr
 from fer_ros.nodes.node_parameters import declare
-from fer_ros.nodes.program import Stop, run
+from fer_ros.nodes.program import Stop, program, run
 from fer_ros.parameters import LIVE_TABLE
 from fer_ros.results.faces import FaceEmotion, FacesFrame, decode
 
@@ -140,6 +140,7 @@ class LiveTableNode(Node):
                 self.get_logger().error(f'no recording: {error}')
 
 
+@program
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     return run('live_table', LiveTableNode, args)

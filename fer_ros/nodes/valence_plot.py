@@ -27,7 +27,7 @@ from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
 from fer_ros.nodes.node_parameters import declare, watch
-from fer_ros.nodes.program import Stop, run
+from fer_ros.nodes.program import Stop, program, run
 from fer_ros.parameters import VALENCE_PLOT
 from fer_ros.results.faces import FacesFrame, decode
 from fer_ros.results.faces_csv import FacesCsv
@@ -222,6 +222,7 @@ def _window_wanted(node: ValencePlotNode) -> bool:
     return False
 
 
+@program
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     return run('valence_plot', ValencePlotNode, args)

@@ -14,7 +14,7 @@ from fer_ros.media.frame_sources import SourceError, open_source
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
 from fer_ros.nodes.node_parameters import declare
-from fer_ros.nodes.program import Stop, run
+from fer_ros.nodes.program import Stop, program, run
 from fer_ros.parameters import VIDEO_SOURCE
 
 
@@ -82,6 +82,7 @@ class VideoSourceNode(Node):
         self._source.close()
 
 
+@program
 def main(args: list[str] | None = None) -> int:
     """Entry point."""
     return run('video_source', VideoSourceNode, args)

@@ -179,6 +179,7 @@ class LiteRTDetector:
         self._input, self._boxes, self._scores = image['index'], boxes['index'], scores['index']
 
     def detect(self, image: np.ndarray) -> list[Detection]:
+        """Detect faces, best score first. Raises DetectorError."""
         square = blazeface.InputSquare(image.shape[1], image.shape[0])
         try:
             self._interpreter.set_tensor(self._input, square.shrink(image, self._side))
@@ -195,6 +196,7 @@ class LiteRTDetector:
                        self.confidence)
 
     def close(self) -> None:
+        """Release the interpreter."""
         self._interpreter = None
 
 

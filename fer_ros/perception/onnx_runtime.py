@@ -3,6 +3,7 @@
 The graph is built from the weights in memory, so there is only one model file.
 """
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -13,7 +14,8 @@ from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.msfernet.weights import Model
 from fer_ros.perception.runtime import RuntimeFailure, first_line
 
-INSTALL = 'pip install onnx==1.17.0 onnxruntime'  # A newer onnx needs a newer protobuf than MediaPipe allows
+# A newer onnx needs a newer protobuf than MediaPipe allows, which later Pythons do without.
+INSTALL = f'pip install onnx=={"1.17.0" if sys.version_info < (3, 13) else "1.23.2"} onnxruntime'
 
 
 def missing() -> str:

@@ -1,3 +1,4 @@
+import os
 import resource
 
 import cv2
@@ -78,3 +79,15 @@ def test_a_full_disk_leaves_no_half_file(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reader_that_is_named_for_others_does_not_matter(tmp_path, monkeypatch):
+    """As where a Matroska upload is read: OpenCV 5 heeds the options, and takes MP4 for damaged then."""
+    monkeypatch.setenv('OPENCV_FFMPEG_CAPTURE_OPTIONS', 'protocol_whitelist;file|input_format;matroska')
+    recorder = VideoWriter(tmp_path / 'a.mp4', 10.0)
+    for i in range(12):
+        recorder.add(grey(50), i / 10)
+    recorder.close()
+    assert os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'].endswith('matroska')
+    monkeypatch.delenv('OPENCV_FFMPEG_CAPTURE_OPTIONS')
+    assert levels(tmp_path / 'a.mp4') == [50] * 12

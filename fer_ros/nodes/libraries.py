@@ -1,0 +1,42 @@
+"""The libraries that reading faces needs: they take seconds to load, so that is begun before they are asked for."""
+
+import importlib
+import sys
+import threading
+
+MODULES = ('fer_ros.perception.pipeline',)
+"""What a node imports when it is configured; with it come torch, OpenCV and what runs network and detector."""
+REMEDY = ("install what requirements/robot.txt of fer_ros names into the workspace's virtual environment, and activate "
+          'that before ROS programs are started')
+
+
+def load_in_background() -> threading.Thread:
+    """Begin to import what a configured node needs.
+
+    A lifecycle manager waits only so long for an answer (Nav2's 5 s), and the first import took longer on a busy
+    machine. Whoever imports meanwhile waits for what is under way. What fails here is told by those who need it.
+    """
+    thread = threading.Thread(target=_load, name='libraries', daemon=True)
+    thread.start()
+    return thread
+
+
+def _load() -> None:
+    for module in MODULES:
+        try:
+            importlib.import_module(module)
+        except Exception:  # of every kind, from foreign libraries; the import is tried again where it is needed
+            return
+    try:
+        # Not needed where MediaPipe runs the detector, or torch the network.
+        importlib.import_module('onnxruntime')
+        from fer_ros.perception import detector_models
+        importlib.import_module('mediapipe.python.solutions.face_detection' if detector_models.has_solutions()
+                                else 'ai_edge_litert.interpreter')
+    except Exception:
+        return
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """One line that names what is not installed, for which Python, and what to do."""
+    return f'{error.name} is not installed for {sys.executable}: {REMEDY}'
