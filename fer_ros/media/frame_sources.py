@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 # Used by OpenCV when it first opens a file: errors are raised here, so FFmpeg need not print its own.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
@@ -271,7 +271,7 @@ class CameraSource:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """No warnings about what is raised as an error."""
-    logging = cv2 if hasattr(cv2, 'getLogLevel') else cv2.utils.logging  # OpenCV 4 and 5
+    logging: Any = cv2 if hasattr(cv2, 'getLogLevel') else getattr(cv2.utils, 'logging')  # noqa: B009  OpenCV 4 and 5
     level = logging.getLogLevel()
     logging.setLogLevel(0)
     try:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from fer_ros.msfernet.network import on_device
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import Model
 
@@ -32,7 +33,7 @@ def renew_statistics(model: Model, images: np.ndarray, *, device: str | torch.de
     """
     if len(images) < BATCH:
         raise ValueError(f'{len(images)} faces are too few for statistics: give at least {BATCH}')
-    network = model.network.to(device, memory_format=torch.channels_last).eval()
+    network = on_device(model.network, device).eval()
     layers = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:

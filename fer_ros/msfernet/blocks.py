@@ -87,6 +87,7 @@ class MultiScaleResidualBlock(nn.Module):
         self.conv2 = MultiScaleConv(out_channels, out_channels, wide_dilation=wide_dilation)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.attention = CBAM(out_channels) if attention else nn.Identity()
+        self.shortcut: nn.Module
         if stride == 1 and in_channels == out_channels:
             self.shortcut = nn.Identity()
         else:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 
@@ -16,7 +17,7 @@ USER_ERRORS = (DataError, WeightsError, ValueError, OSError, FloatingPointError)
 class Parser(argparse.ArgumentParser):
     """Names a wrong argument in one line."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f'{self.prog}: {message} (see --help)\n')
 
 

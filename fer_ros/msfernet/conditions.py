@@ -38,7 +38,7 @@ def _motion(length: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarr
 
 def _jpeg(quality: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     def change(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
-        _, compressed = cv2.imencode('.jpg', face, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        compressed = cv2.imencode('.jpg', face, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return cv2.imdecode(compressed, cv2.IMREAD_GRAYSCALE)
     return change
 
@@ -70,8 +70,8 @@ def _dark_glasses(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
     face, side = face.copy(), face.shape[0]
     for x in (0.31, 0.69):
         cv2.ellipse(face, (round(x * side), round(0.39 * side)), (round(0.15 * side), round(0.1 * side)), 0, 0, 360,
-                    25, -1)
-    cv2.line(face, (0, round(0.36 * side)), (side, round(0.36 * side)), 25, 1)
+                    (25,), -1)
+    cv2.line(face, (0, round(0.36 * side)), (side, round(0.36 * side)), (25,), 1)
     return face
 
 

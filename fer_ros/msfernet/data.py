@@ -12,6 +12,7 @@ Folders take the raters' votes from a table of their own: `fer_ros.msfernet.vote
 import csv
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,8 +160,10 @@ def _split_names(split: str) -> set[str]:
     return {split, *next((names for names in SPLIT_NAMES.values() if split in names), ())}
 
 
-def _read_pictures(root: Path, pictures: list[tuple[Path, str]], progress: bool, skipped: list[str] = ()) -> FaceSet:
-    images, labels, names, skipped = [], [], [], list(skipped)
+def _read_pictures(root: Path, pictures: list[tuple[Path, str]], progress: bool,
+                   skipped: Sequence[str] = ()) -> FaceSet:
+    images, labels, names = [], [], []
+    skipped = list(skipped)
     for path, emotion in tqdm(pictures, desc='reading faces', unit='face', disable=not progress):
         name = str(path.relative_to(root))
         try:

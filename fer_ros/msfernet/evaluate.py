@@ -28,7 +28,7 @@ from fer_ros.msfernet import data, evaluation_figures
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
 from fer_ros.msfernet.metrics import reliability, score, score_raters
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
+from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters, on_device
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.votes import plurality
 from fer_ros.msfernet.weights import Model, load_model
@@ -55,7 +55,7 @@ def predict_logits(model: Model, images: np.ndarray, *, device: str | torch.devi
         mirrored: of the faces' mirror images instead.
         progress: show a bar.
     """
-    network = model.network.to(device, memory_format=torch.channels_last)
+    network = on_device(model.network, device)
     logits = Predictions(*(np.empty((len(images), len(EMOTIONS)), np.float32) for _ in Predictions._fields))
     with torch.inference_mode(), tqdm(total=len(images), desc='mirrored' if mirrored else 'evaluating',
                                       unit='face', disable=not progress) as bar:

@@ -20,6 +20,7 @@ import sys
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ class _Probabilities(nn.Module):
 
 
 def _export_module(module: nn.Module, example: Tensor, outputs: list[str]) -> bytes:
-    buffer = io.BytesIO()
+    buffer: Any = io.BytesIO()  # which the older exporter takes, and its types do not name
     with torch.no_grad(), warnings.catch_warnings():
         # The newer exporter (dynamo=True) needs onnxscript, which wants a newer onnx than MediaPipe's protobuf allows.
         warnings.simplefilter('ignore', DeprecationWarning)

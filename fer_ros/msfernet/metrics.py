@@ -20,15 +20,15 @@ class Reliability(NamedTuple):
     """Mean probability of the winning class; NaN in an empty bin."""
     accuracy: np.ndarray
     """Share of faces whose winning class is their label; NaN in an empty bin."""
-    count: np.ndarray
+    faces: np.ndarray
     """Number of faces, int."""
 
     @property
     def error(self) -> float:
         """Expected calibration error: mean distance of accuracy and confidence over faces (Guo et al., ICML 2017)."""
-        filled = self.count > 0
+        filled = self.faces > 0
         distance = np.abs(self.accuracy - self.confidence)[filled]
-        return float((distance * self.count[filled]).sum() / self.count.sum())
+        return float((distance * self.faces[filled]).sum() / self.faces.sum())
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

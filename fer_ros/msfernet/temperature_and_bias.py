@@ -17,6 +17,7 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -145,7 +146,7 @@ def fit(logits: np.ndarray, labels: np.ndarray, *, biases: bool = False, clean: 
         ValueError: the temperature has no end, or there is no neutral face to take the share of.
     """
     targets = np.eye(len(EMOTIONS))[labels]
-    facts = {'faces': len(labels)}
+    facts: dict[str, Any] = {'faces': len(labels)}
     moved, temperature = logits, fit_temperature(logits, targets)
     if biases:
         moved = moved + temperature * fit_biases(moved / temperature, targets)
@@ -210,7 +211,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     network = model.network
     for classifier, fitted in ((network.classifier, raters), (network.fer2013_classifier, fer2013)):
         with torch.no_grad():
-            classifier.bias += torch.from_numpy(fitted.added).to(device, torch.float32)
+            classifier.bias.add_(torch.from_numpy(fitted.added).to(device, torch.float32))
     facts |= {'raters': raters.facts, 'fer2013': fer2013.facts}
     save_model(options.out, replace(model, temperature=raters.temperature, fer2013_temperature=fer2013.temperature,
                                     training={**model.training, 'calibration': facts}))

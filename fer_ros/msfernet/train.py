@@ -30,7 +30,7 @@ from fer_ros.msfernet.augmentation import Augmentation
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
+from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, on_device
 from fer_ros.msfernet.preprocessing import network_input, standardised
 from fer_ros.msfernet.votes import raters_probabilities, raters_weight
 from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tensors, save_model, write_tensors
@@ -128,7 +128,7 @@ class Trainer:
         self.before = before
         self.device = torch.device(device)
         torch.manual_seed(recipe.seed)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = on_device(network, self.device)
         self.projection = ProjectionHead(network.embedding_size).to(self.device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self._forward = torch.compile(self.network) if compile_network else self.network
@@ -236,7 +236,7 @@ class Trainer:
             self._optimiser.zero_grad(set_to_none=True)
             loss.backward()
             losses = torch.stack((loss, cross_entropy, fer2013, contrastive)).detach().float()
-            self._peer.average([losses, *(p.grad for p in self._parameters())])
+            self._peer.average([losses, *(p.grad for p in self._parameters() if p.grad is not None)])
             if not torch.isfinite(losses[0]):
                 raise FloatingPointError(f'the loss became {losses[0].item()} in epoch {self.epoch + 1}: '
                                          'lower --learning-rate')

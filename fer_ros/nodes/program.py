@@ -28,7 +28,7 @@ class Stop(Exception):
     """Raised in a node to end its program: successfully without a message, as an error with one (a single line)."""
 
 
-def program(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | None], int]:
+def program(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
     """Let `main` end the process with its exit code when it is called without arguments, as a program is.
 
     At once: taking down torch and the other libraries took 1.7 s, in which `ros2 launch` loses patience, and would

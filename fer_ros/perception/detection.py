@@ -190,10 +190,11 @@ class LiteRTDetector:
         faces = blazeface.merge(blazeface.decode(boxes, logits[:, 0], self._anchors, self._side,
                                                  min(self._firm, self.confidence)), self._firm)
         corners = square.to_pixels(faces.corners.reshape(-1, 2, 2))
-        return _usable([Detection((*map(float, low), *map(float, high - low)), float(score), keypoints)
-                        for (low, high), score, keypoints
-                        in zip(corners, faces.scores, square.to_pixels(faces.keypoints), strict=True)],
-                       self.confidence)
+        detections = []
+        for (low, high), score, keypoints in zip(corners, faces.scores, square.to_pixels(faces.keypoints), strict=True):
+            (left, top), (width, height) = low.tolist(), (high - low).tolist()
+            detections.append(Detection((left, top, width, height), float(score), keypoints))
+        return _usable(detections, self.confidence)
 
     def close(self) -> None:
         """Release the interpreter."""

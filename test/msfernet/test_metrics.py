@@ -72,7 +72,7 @@ def test_shares_of_nothing_are_none():
 
 def test_bins_hold_their_upper_edge():
     bins = reliability(np.array([[0.5, 0.5], [0.51, 0.49], [1.0, 0.0]]), np.array([0, 1, 0]), bins=2)
-    assert bins.count.tolist() == [1, 2]
+    assert bins.faces.tolist() == [1, 2]
     assert bins.accuracy.tolist() == [1, 0.5]
     assert bins.confidence.tolist() == pytest.approx([0.5, 0.755])
     assert bins.error == pytest.approx((0.5 + 2 * 0.255) / 3)
