@@ -1,9 +1,11 @@
-# Everything on a machine without ROS: needs Python 3.10 to 3.14 and nothing else.
-#   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; pictures and data in demo_output/
-#   make dashboard [VIDEO=…|none] [PORT=8080]              a page in the browser, until Ctrl-C
+# Everything on a machine without ROS; it requires Python 3.10 to 3.14 and nothing else.
+#   make demo [VIDEO=file|folder|0] [SECONDS_TO_RUN=20]    live table; images and data in demo_output/
+#   make dashboard [VIDEO=…|none] [PORT=8080]              a web page, until Ctrl-C
 #   make bench                                             all benchmarks, about 20 minutes; writes docs/benchmarks.md
-#   make soak [MINUTES=30]                                 does it stay as it is? writes docs/soak.md and its picture
-#   make test                                              lint and the whole test suite
+#   make soak [MINUTES=30]                                 stability over time; writes docs/soak.md and its figure
+#   make test [TESTS=test] [WORKERS=4]                     lint and the whole test suite
+#   make test-fast                                         lint and the tests that start no programs and no browser
+#   make lint                                              style, docstrings and types
 #   make quick [PYTHON=python3.13 VENV=.venv-3.13]         what differs between Pythons, in two minutes
 VIDEO ?=
 SECONDS_TO_RUN ?= 20
@@ -11,14 +13,16 @@ PORT ?= 8080
 TESTS ?= test
 BENCH ?=
 MINUTES ?= 30
+# Most tests wait for programs, so there may be more processes than cores.
+WORKERS ?= 4
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-# Local processes only, in a domain of its own, and the ROS wheels where rclpy and colcon look for them.
+# Local processes only, in a separate domain, and the ROS wheels where rclpy and colcon search for them.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 export ROS_DOMAIN_ID := $(shell echo $$(( $$$$ % 80 + 20 )))
 export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
-# Of a sourced ROS installation, or a Python with ROS wheels that runs make: .venv has its own.
+# Variables of a sourced ROS installation, or of a Python with ROS wheels that runs make; .venv has its own.
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 # Detectors, decoders, files, and the programs as processes: what OpenCV, NumPy and the ROS line decide.
@@ -26,7 +30,7 @@ QUICK := test/perception/test_blazeface.py test/perception/test_detection.py tes
 	test/media/test_frame_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
 	test/nodes/test_network_use.py test/recordings/test_frame_readers.py test/tools/test_install_models.py
 
-.PHONY: demo dashboard test quick lint bench soak clean
+.PHONY: demo dashboard test test-fast quick lint bench soak clean
 .DEFAULT_GOAL := test
 
 demo: $(INSTALLED)
@@ -36,7 +40,10 @@ dashboard: $(INSTALLED)
 	@$(RUN) -m fer_ros.tools.demo --dashboard --video "$(VIDEO)" --port "$(PORT)"
 
 test: lint
-	$(RUN) -m pytest -q $(TESTS)
+	$(RUN) -m pytest -q -n $(WORKERS) $(TESTS)
+
+test-fast: lint
+	$(RUN) -m pytest -q -n $(WORKERS) -m 'not processes' $(TESTS)
 
 quick: $(INSTALLED)
 	$(RUN) -m pytest -q $(QUICK)

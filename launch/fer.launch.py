@@ -1,4 +1,4 @@
-"""A camera topic, or a source of its own, to fer_node, valence_plot and the dashboard."""
+"""Starts fer_node, valence_plot and the dashboard on a camera topic, or with a video source."""
 
 import os
 from pathlib import Path
@@ -20,30 +20,31 @@ ARGUMENTS = [
                           description='Camera topic; a relative name is below namespace.'),
     DeclareLaunchArgument('video', default_value='',
                           description='Start a source that publishes on image_topic: camera number (0), device '
-                          '(/dev/video0), video file, folder of pictures, or clip for the built-in clip. Empty: listen '
-                          'to a camera that runs already.'),
+                          '(/dev/video0), video file, image folder, or clip for the built-in clip. Empty: use a '
+                          'running camera.'),
     DeclareLaunchArgument('device', default_value='',
-                          description='Where the network runs: auto, cpu, cuda or cuda:N. Empty: as in params_file.'),
+                          description='Device that runs the network: auto, cpu, cuda or cuda:N. Empty: as in '
+                          'params_file.'),
     DeclareLaunchArgument('params_file', default_value=str(SHARE / 'config' / 'fer.yaml'),
                           description='Parameters of all nodes.'),
     DeclareLaunchArgument('namespace', default_value='', description='Namespace of all nodes.'),
     DeclareLaunchArgument('cameras', default_value='',
                           description="Names of several cameras, such as 'front rear': each gets its own nodes in a "
-                          'namespace of its name, below namespace, and so reads <name>/image_raw. Their ROS4HRI topics '
+                          'namespace of that name, below namespace, and subscribes to <name>/image_raw. ROS4HRI topics '
                           'are below <name>/humans. Empty: one camera.'),
     DeclareLaunchArgument('plot', default_value='true', choices=['true', 'false'],
-                          description='Start valence_plot: a window where there is a display, and the topic '
+                          description='Start valence_plot: a window if there is a display, and the topic '
                           'valence_plot/plot.'),
     DeclareLaunchArgument('dashboard', default_value='false', choices=['true', 'false'],
-                          description='Start the page in the browser; params_file says where it is served. With '
-                          'several cameras their pages are at the ports 8080, 8081 and so on.'),
+                          description='Start the dashboard at the address in params_file. With several cameras the '
+                          'pages are at the ports 8080, 8081 and so on.'),
     DeclareLaunchArgument('annotated', default_value='', choices=['', 'true', 'false'],
-                          description='Publish fer/annotated while someone subscribes. Empty: as in params_file.'),
+                          description='Publish fer/annotated while it has subscribers. Empty: as in params_file.'),
 ]
 
 
 def nodes(context: LaunchContext) -> list[GroupAction]:
-    """All nodes, once the arguments are known.
+    """Create all nodes from the values of the arguments.
 
     Raises:
         ValueError: the names of the cameras, or what is given with them, cannot be used.
@@ -63,14 +64,14 @@ def nodes(context: LaunchContext) -> list[GroupAction]:
 
 def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
            dashboard_parameters: dict[str, int] | None = None) -> GroupAction:
-    """The nodes of one camera."""
+    """Create the nodes of one camera."""
     fer_parameters = [value['params_file']]
     if value['device']:
         fer_parameters.append({'device': ParameterValue(value['device'], value_type=str)})
     if value['annotated']:
         fer_parameters.append({'annotated': value['annotated'] == 'true'})
     if humans_namespace:
-        # Consumers take every message on tracked for all the faces there are, so cameras cannot share it.
+        # Consumers treat every message on tracked as the complete set of faces, so cameras cannot share it.
         fer_parameters.append({'humans_namespace': humans_namespace})
     actions = [PushRosNamespace(namespace)]
     if value['video']:
@@ -92,7 +93,7 @@ def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
 
 
 def generate_launch_description() -> LaunchDescription:
-    """See ``ros2 launch fer_ros fer.launch.py --show-args``."""
+    """Describe the launch; ``ros2 launch fer_ros fer.launch.py --show-args`` lists the arguments."""
     # Without a larger shared-memory segment Fast DDS loses most images between processes.
     profile = [] if any(name in os.environ for name in PROFILE_VARIABLES) else [
         SetEnvironmentVariable(profile_variable(), str(SHARE / 'config' / 'fastdds.xml'))]

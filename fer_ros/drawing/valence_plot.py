@@ -1,6 +1,6 @@
 """Draws valence over time, one line per face.
 
-OpenCV draws the picture in a few milliseconds, so that it can follow a camera at 10 redraws a second.
+OpenCV draws the plot in a few milliseconds, fast enough for 10 redraws per second beside a camera.
 """
 
 import math
@@ -16,7 +16,7 @@ from fer_ros.parameters import VALENCE_PLOT, defaults
 from fer_ros.results.history import FaceSeries, FacesHistory, breaks
 
 NEUTRAL_BAND = 1 / 3
-"""Between plus and minus this the picture says neutral: a help for the eye, not the classifier's decision."""
+"""Half-width of the band labelled neutral: a visual aid, not the decision of the network."""
 
 SILENCE = 0.5
 """Seconds without a frame that break a line; at low frame rates four times the usual interval does."""

@@ -281,7 +281,7 @@ def _quiet_opencv() -> Iterator[None]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Pictures in `folder` in the order in which people count: 2 before 10."""
+    """Image files in `folder` in natural order: 2 before 10."""
     def key(path: Path) -> list:
         return [(int(part), '') if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', path.name)]
     return sorted((path for path in folder.iterdir() if path.suffix.lower() in PICTURES), key=key)

@@ -72,7 +72,7 @@ ENCODINGS = (*_PACKED, *_PLANAR)
 def to_bgr(message: Any) -> np.ndarray:
     """Decode an Image message to uint8 (height, width, 3) BGR, C-contiguous; it may share memory with the message.
 
-    16-bit values 0 to 65535 become 0 to 255. YUV is taken as ITU-R BT.601 in video range, as OpenCV does.
+    16-bit values 0 to 65535 become 0 to 255. YUV is interpreted as ITU-R BT.601 in video range, as in OpenCV.
 
     Raises:
         ConversionError: an encoding that is no colour or grey picture, a size of zero, a step shorter than a row, or

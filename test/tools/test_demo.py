@@ -99,7 +99,7 @@ def test_a_missing_video_ends_it_with_one_line(start, tmp_path):
     _, err = process.communicate(timeout=240)
     assert process.returncode == 1
     assert err == ('demo: video_source exited: no video at /no/such/video.mp4: give a camera number, a video file '
-                   'or a folder of pictures\n')
+                   'or an image folder\n')
     assert not processes_with(str(tmp_path))
 
 
