@@ -3,6 +3,7 @@
 import importlib
 import sys
 import threading
+from contextlib import suppress
 
 MODULES = ('fer_ros.perception.pipeline',)
 """What a node imports when it is configured; with it come torch, OpenCV and what runs network and detector."""
@@ -27,14 +28,12 @@ def _load() -> None:
             importlib.import_module(module)
         except Exception:  # of every kind, from foreign libraries; the import is tried again where it is needed
             return
-    try:
-        # Not needed where MediaPipe runs the detector, or torch the network.
-        importlib.import_module('onnxruntime')
-        from fer_ros.perception import detector_models
-        importlib.import_module('mediapipe.python.solutions.face_detection' if detector_models.has_solutions()
-                                else 'ai_edge_litert.interpreter')
-    except Exception:
-        return
+    from fer_ros.perception import detector_models
+    for module in ('onnxruntime', 'torch.onnx', 'mediapipe.python.solutions.face_detection'
+                   if detector_models.has_solutions() else 'ai_edge_litert.interpreter'):
+        # Not all are needed: it depends on parameters, and on what is installed, what runs network and detector.
+        with suppress(Exception):
+            importlib.import_module(module)
 
 
 def missing(error: ModuleNotFoundError) -> str:
