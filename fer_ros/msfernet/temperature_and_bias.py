@@ -4,7 +4,8 @@
         --split validation --conditions --biases --out models/msfernet.safetensors
 
 Each classifier is fitted by itself: that of the node against the plurality of raters, with ``--conditions`` on clean
-and degraded faces together, and that of FER2013's own labels against these, on the faces as they are.
+and degraded faces together, the clean ones with half of the weight; that of FER2013's own labels against these, on the
+faces as they are.
 
 A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. What does is asked
 for: ``--statistics`` recalibrates BatchNorm's statistics (`fer_ros.msfernet.batchnorm_statistics`). ``--biases`` fits
@@ -41,31 +42,30 @@ PRIOR = 1e-3
 """Weight of the biases' mean square beside the likelihood: an emotion that no face shows would get minus infinity."""
 
 
-def negative_log_likelihood(logits: np.ndarray, targets: np.ndarray, temperature: float) -> float:
+def negative_log_likelihood(logits: np.ndarray, targets: np.ndarray, temperature: float,
+                            weights: np.ndarray | None = None) -> float:
     """Mean over faces, in nats.
 
     Args:
         logits: (N, C).
         targets: (N, C) probabilities, rows summing to 1.
         temperature: above 0.
+        weights: (N,) of the faces; equal by default.
     """
-    return float(-(targets * log_softmax(logits.astype(np.float64) / temperature, axis=1)).sum(1).mean())
+    losses = -(targets * log_softmax(logits.astype(np.float64) / temperature, axis=1)).sum(1)
+    return float(np.average(losses, weights=weights))
 
 
-def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
-    """The temperature of the smallest negative log-likelihood.
-
-    Args:
-        logits: (N, C).
-        targets: (N, C) probabilities, rows summing to 1.
+def fit_temperature(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The temperature of the smallest negative log-likelihood; arguments as of `negative_log_likelihood`.
 
     Raises:
         ValueError: there is none within `LIMITS`, as when every face is right or the logits say nothing.
     """
     # The likelihood has a single peak in the temperature; its logarithm makes the search even on both sides of 1.
     low, high = np.log(LIMITS)
-    result = minimize_scalar(lambda x: negative_log_likelihood(logits, targets, np.exp(x)), bounds=(low, high),
-                             method='bounded', options={'xatol': 1e-6})
+    result = minimize_scalar(lambda x: negative_log_likelihood(logits, targets, np.exp(x), weights),
+                             bounds=(low, high), method='bounded', options={'xatol': 1e-6})
     # Without a mistake among the faces the likelihood is flat long before the limit.
     if not low + 1e-3 < result.x < high - 1e-3 or result.fun < 1e-6:
         raise ValueError(f'the temperature runs to {np.exp(result.x):.3g}: {len(logits)} faces are too few, '
@@ -73,20 +73,22 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     return float(np.exp(result.x))
 
 
-def fit_biases(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def fit_biases(logits: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """What to add to each emotion's logit for the smallest negative log-likelihood.
 
     Args:
         logits: (N, C), at the temperature at which they are probabilities.
         targets: (N, C) probabilities, rows summing to 1.
+        weights: (N,) of the faces; equal by default.
 
     Returns:
         float64 (C,), summing to 0.
     """
     def cost(biases: np.ndarray) -> tuple[float, np.ndarray]:
         log_probabilities = log_softmax(logits + biases, axis=1)
-        slope = (np.exp(log_probabilities) - targets).mean(0) + 2 * PRIOR * biases / len(biases)
-        return -(targets * log_probabilities).sum(1).mean() + PRIOR * np.mean(biases ** 2), slope
+        slope = np.average(np.exp(log_probabilities) - targets, axis=0, weights=weights)
+        loss = np.average(-(targets * log_probabilities).sum(1), weights=weights)
+        return loss + PRIOR * np.mean(biases ** 2), slope + 2 * PRIOR * biases / len(biases)
 
     biases = minimize(cost, np.zeros(logits.shape[1]), jac=True, method='L-BFGS-B').x
     return biases - biases.mean()
@@ -128,7 +130,7 @@ class Fit:
     """float64 (7,), to add to its logits."""
     temperature: float
     facts: dict
-    """For the weights file: number of faces, biases at the temperature, likelihood and calibration error."""
+    """For the weights file: number of faces, biases at the temperature, likelihood, calibration error when clean."""
 
 
 def fit(logits: np.ndarray, labels: np.ndarray, *, biases: bool = False, clean: int | None = None,
@@ -139,7 +141,8 @@ def fit(logits: np.ndarray, labels: np.ndarray, *, biases: bool = False, clean: 
         logits: (N, 7).
         labels: (N,) integer classes.
         biases: fit one number per emotion beside the temperature.
-        clean: how many of the faces, from the first, are as they were taken; all by default. The share below is theirs.
+        clean: how many of the faces, from the first, are as they were taken; all by default. They weigh as much as all
+            others together, and the share below is theirs.
         neutral_as_negative: raise neutral's bias until at most this share of neutral faces is classified as negative.
 
     Raises:
@@ -147,23 +150,27 @@ def fit(logits: np.ndarray, labels: np.ndarray, *, biases: bool = False, clean: 
     """
     targets = np.eye(len(EMOTIONS))[labels]
     facts: dict[str, Any] = {'faces': len(labels)}
-    moved, temperature = logits, fit_temperature(logits, targets)
+    weights = np.ones(len(labels))
+    if clean is not None and clean < len(labels):
+        weights[:clean] = len(labels) / clean - 1
+    moved, temperature = logits, fit_temperature(logits, targets, weights)
     if biases:
-        moved = moved + temperature * fit_biases(moved / temperature, targets)
-        temperature = fit_temperature(moved, targets)
+        moved = moved + temperature * fit_biases(moved / temperature, targets, weights)
+        temperature = fit_temperature(moved, targets, weights)
     if neutral_as_negative is not None:
         facts['neutral_as_negative'] = neutral_as_negative
         resting = np.eye(len(EMOTIONS))[EMOTIONS.index('neutral')]
         # A shift asks for another temperature, which weighs sums of probabilities anew.
         while shift := neutral_bias(moved[:clean] / temperature, labels[:clean], neutral_as_negative):
             moved = moved + temperature * shift * resting
-            temperature = fit_temperature(moved, targets)
+            temperature = fit_temperature(moved, targets, weights)
     added = (moved - logits)[0].astype(np.float64)
     if moved is not logits:
         facts['biases'] = dict(zip(EMOTIONS, (added / temperature).round(4).tolist(), strict=True))
     for name, numbers, value in (('before', logits, 1.0), ('after', moved, temperature)):
-        facts[f'nll_{name}'] = negative_log_likelihood(numbers, targets, value)
-        facts[f'ece_{name}'] = reliability(softmax(numbers.astype(np.float64) / value, axis=1), labels).error
+        facts[f'nll_{name}'] = negative_log_likelihood(numbers, targets, value, weights)
+        probabilities = softmax(numbers[:clean].astype(np.float64) / value, axis=1)
+        facts[f'ece_{name}'] = reliability(probabilities, labels[:clean]).error
     return Fit(added, temperature, facts)
 
 

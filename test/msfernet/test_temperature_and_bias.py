@@ -12,6 +12,7 @@ from fer_ros.msfernet.data import load
 from fer_ros.msfernet.evaluate import predict
 from fer_ros.msfernet.metrics import reliability, score
 from fer_ros.msfernet.temperature_and_bias import (
+    fit,
     fit_biases,
     fit_temperature,
     main,
@@ -176,3 +177,18 @@ def test_votes_for_other_things_alone_are_an_error(tmp_path, capsys):
                      'validation/sad/000.png,0,0,0,0,0,0,0,0,0,10\n')
     assert main(['--model', str(source), '--data', str(tmp_path), '--votes', str(votes), '--out', str(source)]) == 1
     assert 'no picture of validation has a plurality' in capsys.readouterr().err
+
+
+def test_clean_faces_weigh_as_much_as_all_degraded_ones():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (4000, 7))
+
+    def drawn(temperature):
+        shares = softmax(logits / temperature, axis=1)
+        return (shares.cumsum(1) > generator.random((len(logits), 1))).argmax(1)
+    clean, degraded = drawn(1.0), [drawn(3.0) for _ in range(4)]
+    alone = fit(logits, clean).temperature
+    together = fit(np.tile(logits, (5, 1)), np.concatenate([clean, *degraded]), clean=len(logits)).temperature
+    half = fit(np.tile(logits, (2, 1)), np.concatenate([clean, degraded[0]])).temperature
+    assert alone == pytest.approx(1.0, rel=0.05)
+    assert together == pytest.approx(half, rel=0.03)
