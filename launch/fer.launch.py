@@ -1,6 +1,8 @@
 """Starts fer_node, valence_plot and the dashboard on a camera topic, or with a video source."""
 
+import difflib
 import os
+import sys
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
@@ -8,7 +10,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node, PushRosNamespace
+from launch_ros.actions import Node, PushRosNamespace, SetParameter
 from launch_ros.parameter_descriptions import ParameterValue
 
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
@@ -27,7 +29,19 @@ ARGUMENTS = [
                           'params_file.'),
     DeclareLaunchArgument('params_file', default_value=str(SHARE / 'config' / 'fer.yaml'),
                           description='Parameters of all nodes.'),
-    DeclareLaunchArgument('namespace', default_value='', description='Namespace of all nodes.'),
+    DeclareLaunchArgument('namespace', default_value='',
+                          description='Namespace of all nodes. ROS4HRI topics stay below /humans, where libhri looks '
+                          'for them, and robots in one domain would share them: see humans_namespace.'),
+    DeclareLaunchArgument('input', default_value='', choices=['', 'image', 'humans'],
+                          description='Where faces come from: the image topic, or another face detector that publishes '
+                          'them as ROS4HRI does. Empty: as in params_file.'),
+    DeclareLaunchArgument('ros4hri', default_value='', choices=['', 'true', 'false'],
+                          description='Publish the faces as ROS4HRI does. Empty: as in params_file.'),
+    DeclareLaunchArgument('humans_namespace', default_value='',
+                          description='Namespace of the ROS4HRI topics, such as /robot1/humans. Empty: as in '
+                          'params_file, or below the namespace of each of several cameras.'),
+    DeclareLaunchArgument('use_sim_time', default_value='', choices=['', 'true', 'false'],
+                          description='Time from /clock, for simulations and recordings. Empty: as in params_file.'),
     DeclareLaunchArgument('cameras', default_value='',
                           description="Names of several cameras, such as 'front rear': each gets its own nodes in a "
                           'namespace of that name, below namespace, and subscribes to <name>/image_raw. ROS4HRI topics '
@@ -49,7 +63,10 @@ def nodes(context: LaunchContext) -> list[GroupAction]:
     Raises:
         ValueError: the names of the cameras, or what is given with them, cannot be used.
     """
+    check_names(sys.argv)
     value = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
+    if not Path(value['params_file']).is_file():
+        raise ValueError(f'no parameter file at {value["params_file"]}: give the path of a YAML file as params_file')
     cameras = value['cameras'].split()
     if not cameras:
         return [camera(value, value['namespace'])]
@@ -57,9 +74,32 @@ def nodes(context: LaunchContext) -> list[GroupAction]:
         raise ValueError(f"cameras must be different names such as 'front rear', got {value['cameras']!r}")
     if value['image_topic'].startswith('/'):
         raise ValueError(f'with several cameras image_topic must be a relative name, got {value["image_topic"]}')
+    if value['humans_namespace']:
+        raise ValueError('with several cameras each has a humans_namespace of its own, <name>/humans: leave it out')
     namespaces = [f'{value["namespace"].rstrip("/")}/{name}' if value['namespace'] else name for name in cameras]
     return [camera(value, namespace, f'/{namespace.strip("/")}/humans', {'port': 8080 + index})
             for index, namespace in enumerate(namespaces)]
+
+
+def check_names(command: list[str]) -> None:
+    """Refuse arguments that this file does not declare, which launch itself takes and forgets.
+
+    Only where this file is the one that is launched: what includes it may have arguments of its own.
+
+    Args:
+        command: the command line.
+
+    Raises:
+        ValueError: an argument is not known; the text names those that are.
+    """
+    names = [argument.name for argument in ARGUMENTS]
+    files = [index for index, part in enumerate(command) if Path(part).name == 'fer.launch.py']
+    given = [part.partition(':=')[0] for part in command[files[-1]:] if ':=' in part] if files else []
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            raise ValueError(f'unknown launch argument {name}: ' + (f'do you mean {near[0]}? ' if near else '')
+                             + f'There are {", ".join(names)}')
 
 
 def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
@@ -70,10 +110,16 @@ def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
         fer_parameters.append({'device': ParameterValue(value['device'], value_type=str)})
     if value['annotated']:
         fer_parameters.append({'annotated': value['annotated'] == 'true'})
+    humans_namespace = value['humans_namespace'] or humans_namespace
+    for name in ('input', 'ros4hri'):
+        if value[name]:
+            fer_parameters.append({name: {'true': True, 'false': False}.get(value[name], value[name])})
     if humans_namespace:
         # Consumers treat every message on tracked as the complete set of faces, so cameras cannot share it.
         fer_parameters.append({'humans_namespace': humans_namespace})
     actions = [PushRosNamespace(namespace)]
+    if value['use_sim_time']:
+        actions.append(SetParameter('use_sim_time', value['use_sim_time'] == 'true'))
     if value['video']:
         actions.append(Node(
             package='fer_ros', executable='video_source', name='video_source', output='screen',

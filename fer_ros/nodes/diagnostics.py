@@ -72,6 +72,11 @@ class ImageTopic:
     profile: str = 'config/fastdds.xml'
     """Path of the Fast DDS profile."""
 
+    @property
+    def images(self) -> bool:
+        """Whether it carries whole images, which a camera sends; else it tells of faces, which another node finds."""
+        return self.type.startswith('sensor_msgs/')
+
 
 @dataclass(frozen=True)
 class Report:
@@ -159,7 +164,7 @@ class Monitor:
         problems = [*_image_age(thresholds, topic, age, self._last_image is not None)]
         if not problems and recent['received'] and now - self._start >= PERIOD:
             problems += _bad_frames(recent, self._bad_reason)
-            problems += _rate(thresholds, rates, max_rate)
+            problems += _rate(thresholds, topic, rates, max_rate)
             problems += _drops(thresholds, recent)
             problems += _latency(thresholds, latencies)
         problems.sort(key=lambda problem: -problem[0])
@@ -200,13 +205,20 @@ def _image_age(thresholds: Thresholds, topic: ImageTopic, age: float, any_image:
         '1 publisher' if topic.publishers == 1 else f'{topic.publishers} publishers')
     text = f'no image for {age:.1f} s{"" if any_image else " (none since activation)"}: {topic.name} has {publishers}'
     if not topic.publishers:
-        text += '; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw'
+        text += (' of it; start the face detector that publishes it, or set humans_namespace' if not topic.images else
+                 ' of it; start the camera, or remap the topic: --ros-args -r image:=/camera/image_raw')
     elif len(topic.mismatches) == topic.publishers:
         text += f', none of which reaches this node: {"; ".join(topic.mismatches)}'
     else:
-        text += (f' with matching QoS. Fast DDS loses large images between processes with its default settings: start '
-                 f'the camera with {profile_variable()}={topic.profile}')
+        text += ' with matching QoS'
+        if topic.images:
+            text += f'. {_lost(topic)}'
     yield level, text
+
+
+def _lost(topic: ImageTopic) -> str:
+    return ('Fast DDS loses large images between processes with its default settings: start the camera with '
+            f'{profile_variable()}={topic.profile}')
 
 
 def _bad_frames(recent: Mapping[str, list], reason: str) -> Iterable[tuple[Level, str]]:
@@ -215,7 +227,8 @@ def _bad_frames(recent: Mapping[str, list], reason: str) -> Iterable[tuple[Level
         yield level, f'{len(recent["bad"])} of {len(recent["received"])} images could not be used: {reason}'
 
 
-def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -> Iterable[tuple[Level, str]]:
+def _rate(thresholds: Thresholds, topic: ImageTopic, rates: Mapping[str, float],
+          max_rate: float) -> Iterable[tuple[Level, str]]:
     if rates['bad'] and not rates['processed']:
         return  # already reported
     # A rate limited by the user is not too low; half of it is tolerated because of the phase of the period.
@@ -223,7 +236,9 @@ def _rate(thresholds: Thresholds, rates: Mapping[str, float], max_rate: float) -
     warn, error = min(thresholds.warn_rate, limit), min(thresholds.error_rate, limit)
     level = Level.ERROR if rates['processed'] < error else Level.WARN if rates['processed'] < warn else Level.OK
     if level != Level.OK:
-        cause = 'the camera is too slow' if rates['received'] < warn else 'the node is too slow, see the stage times'
+        cause = 'the node is too slow, see the stage times' if rates['received'] >= warn else (
+            f'the images come too slowly, or are lost on the way. {_lost(topic)}' if topic.images else
+            'the images come too slowly')
         yield level, (f'{rates["processed"]:.1f} frames/s processed of {rates["received"]:.1f} received, less than '
                       f'{error if level == Level.ERROR else warn:g}: {cause}')
 
@@ -241,6 +256,9 @@ def _latency(thresholds: Thresholds, latencies: list[float]) -> Iterable[tuple[L
     if median > FOREIGN_CLOCK:
         yield Level.WARN, (f'image stamps are {median:.0f} s old: a recording is played without use_sim_time, or the '
                            'clocks differ')
+    elif median < -FOREIGN_CLOCK:
+        yield Level.WARN, (f'image stamps are {-median:.0f} s in the future: use_sim_time is set but nobody publishes '
+                           '/clock yet, or the clocks differ')
     elif median < -0.02:
         yield Level.WARN, f'image stamps lie {-median:.2f} s in the future: synchronise the clocks of the machines'
     elif (level := _level(median, thresholds.warn_latency, thresholds.error_latency)) != Level.OK:

@@ -24,6 +24,7 @@ from fer_ros.nodes.image_input import ImageInput
 from fer_ros.nodes.latest_worker import LatestWorker, RateLimit
 from fer_ros.nodes.libraries import load_in_background, missing
 from fer_ros.nodes.lifecycle import refuse_untimely_transitions
+from fer_ros.nodes.manager_bond import ManagerBond
 from fer_ros.nodes.memory import give_memory_back
 from fer_ros.nodes.neutral_baseline_services import NeutralBaselineServices
 from fer_ros.nodes.node_parameters import declare, filled, watch
@@ -82,6 +83,7 @@ class FerNode(LifecycleNode):
         self._worker: LatestWorker | None = None
         self._limit = RateLimit()
         self._told_of_zero_stamp = False
+        self._bond = ManagerBond(self)
         self.parameters = declare(self, FER_NODE)
         watch(self, FER_NODE, self.parameters, self._parameters_changed, lambda: self._worker is not None)
         self._baseline_services = NeutralBaselineServices(self)
@@ -116,6 +118,8 @@ class FerNode(LifecycleNode):
         self._worker = LatestWorker(functools.partial(self._process, loaded))
         loaded.input.open(functools.partial(self._on_frame, self._worker))
         self.get_logger().info(f'subscribed to {self._topic}')
+        if not self.parameters.autostart:
+            self._bond.open()
         return super().on_activate(state)
 
     @_transition
@@ -154,6 +158,7 @@ class FerNode(LifecycleNode):
         return self._loaded
 
     def _stop(self) -> None:
+        self._bond.close()
         if self._loaded is not None:
             self._loaded.input.close()
         if self._worker is not None:

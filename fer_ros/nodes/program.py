@@ -116,5 +116,8 @@ class _NameWatch:
 
 def fail(name: str, error: Exception) -> int:
     """Log the first line of `error` as the reason why the program `name` exits; returns the exit code."""
-    get_logger(name).fatal(str(error).splitlines()[0])
+    text = str(error).splitlines()[0]
+    if 'log directory' in text:  # of ROS itself, before there is a node
+        text += ': set HOME, or ROS_LOG_DIR, to a folder that can be written'
+    get_logger(name).fatal(text)
     return 1

@@ -111,7 +111,24 @@ def test_camera_slows(camera, rate, level):
     camera.play(4, rate=rate)
     report = camera.report()
     assert report.level == level
-    assert ('the camera is too slow' in report.message) == (level != Level.OK)
+    for told in ('the images come too slowly, or are lost on the way', '_DEFAULT_PROFILES_FILE='):
+        assert (told in report.message) == (level != Level.OK)
+
+
+def test_without_a_face_detector_no_camera_is_spoken_of(camera):
+    camera.clock.now += 2.5
+    message = camera.report(ImageTopic('/humans/faces/tracked', 'hri_msgs/msg/IdsList')).message
+    assert 'start the face detector that publishes it, or set humans_namespace' in message
+    assert 'camera' not in message and 'remap' not in message
+
+
+def test_simulated_time_that_does_not_come_is_named(camera):
+    """The node's clock stands at 0 until /clock is published."""
+    camera.play(3, latency=-1.7e9)
+    report = camera.report()
+    assert report.level == Level.WARN
+    assert 'use_sim_time is set but nobody publishes /clock' in report.message
+    assert 'synchronise' not in report.message
 
 
 def test_slow_here_is_told_from_a_slow_camera(camera):

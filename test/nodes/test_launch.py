@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from harness import PATIENCE, ROOT, Robot
+from rcl_interfaces.srv import GetParameters
 from std_msgs.msg import String
 
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
@@ -88,6 +89,45 @@ def test_without_video_it_listens_to_the_camera_and_the_users_profile_stays(pref
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         robot.close()
+
+
+@pytest.mark.parametrize(('arguments', 'told'), [
+    (['imagetopic:=/camera/image_raw'], 'unknown launch argument imagetopic: do you mean image_topic? There are'),
+    (['colour:=red'], 'unknown launch argument colour: There are image_topic, video,'),
+    (['params_file:=/no/such/file.yaml'], 'no parameter file at /no/such/file.yaml'),
+    (['cameras:=front rear', 'humans_namespace:=/robot1/humans'], 'with several cameras each has a humans_namespace'),
+    (['ros4hri:=yes'], '"yes" is not valid')])
+def test_an_argument_that_cannot_be_used_ends_the_launch(prefix, tmp_path, arguments, told):
+    process = launched(prefix, tmp_path / 'log', 'plot:=false', *arguments)
+    assert process.wait(PATIENCE) == 1
+    text = (tmp_path / 'log').read_text()
+    assert told in text
+    assert 'process started' not in text
+
+
+def test_arguments_become_parameters(prefix, tmp_path):
+    robot = Robot()
+    process = launched(prefix, tmp_path / 'log', 'plot:=false', 'use_sim_time:=true', 'ros4hri:=false', 'input:=image',
+                       'humans_namespace:=/robot1/humans', 'namespace:=robot1', f'params_file:={waiting(tmp_path)}')
+    try:
+        robot.wait(lambda: '/robot1/fer' in {f'{space}/{name}' for name, space
+                                             in robot.node.get_node_names_and_namespaces()}, 'for the node')
+        names = ['use_sim_time', 'ros4hri', 'input', 'humans_namespace']
+        answer = robot.call(GetParameters, '/robot1/fer/get_parameters', GetParameters.Request(names=names))
+        sim_time, ros4hri, source, humans = answer.values
+        assert sim_time.bool_value and not ros4hri.bool_value
+        assert (source.string_value, humans.string_value) == ('image', '/robot1/humans')
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        robot.close()
+
+
+def waiting(folder: Path) -> Path:
+    """Parameters of a node that waits to be configured."""
+    path = folder / 'waiting.yaml'
+    path.write_text('/**/fer:\n  ros__parameters:\n    autostart: false\n')
+    return path
 
 
 def test_a_missing_video_ends_the_launch(prefix, tmp_path):

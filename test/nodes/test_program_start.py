@@ -39,3 +39,13 @@ def test_a_node_without_torch_ends_with_one_line(tmp_path):
     assert done.returncode == 1
     assert 'torch is not installed for' in done.stderr
     assert 'Traceback' not in done.stderr
+
+
+def test_a_home_that_cannot_be_written_names_the_way_out():
+    """ROS puts its log there."""
+    environment = {name: value for name, value in os.environ.items() if name != 'ROS_LOG_DIR'} | {'HOME': '/dev/null'}
+    done = subprocess.run([sys.executable, '-m', 'fer_ros.nodes.video_source'], cwd=ROOT, capture_output=True,
+                          text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 1
+    assert 'ROS_LOG_DIR' in done.stderr
+    assert 'Traceback' not in done.stderr
