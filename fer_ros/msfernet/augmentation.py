@@ -50,7 +50,7 @@ class Augmentation:
     """Share of faces lit from one side, from below or above, or from behind."""
     small: float = 0.35
     """Share of faces taken with one of `SIDES` pixels."""
-    blur: float = 0.25
+    blur: float = 0.45
     """Share of faces out of focus or moving."""
     noise: float = 0.3
     """Share of faces with noise of 2 to `most_noise` grey levels, less where there is little light."""
@@ -207,7 +207,7 @@ def _enlarge(faces: Tensor, size: int, mode: str) -> Tensor:
 
 
 def _blur_kernels(n: int, generator: Generator, *, side: int = 11) -> Tensor:
-    """(N, side, side): half of them Gaussian (defocus), half a line (motion), each summing to 1."""
+    """(N, side, side): three of ten Gaussian (defocus), the others a line (motion), each summing to 1."""
     line = torch.arange(side) - (side - 1) / 2
     sigma = _log_uniform((n, 1, 1), 0.4, 2.2, generator)
     radius = line[None, :, None] ** 2 + line[None, None, :] ** 2
@@ -217,7 +217,7 @@ def _blur_kernels(n: int, generator: Generator, *, side: int = 11) -> Tensor:
     along = line[None, None, :] * torch.cos(angle) + line[None, :, None] * torch.sin(angle)
     across = line[None, :, None] * torch.cos(angle) - line[None, None, :] * torch.sin(angle)
     motion = (1 - across.abs()).clamp(min=0) * (length / 2 + 0.5 - along.abs()).clamp(0, 1)
-    kernels = torch.where(_chosen(n, 0.5, generator)[:, None, None], defocus, motion)
+    kernels = torch.where(_chosen(n, 0.3, generator)[:, None, None], defocus, motion)
     return kernels / kernels.sum((1, 2), keepdim=True)
 
 
