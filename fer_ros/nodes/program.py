@@ -1,6 +1,7 @@
 """Start, spin and end a node as a program: quiet on signals, one line and an exit code for a user's mistake."""
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -38,6 +39,7 @@ def program(main: Callable[[list[str] | None], int]) -> Callable[[list[str] | No
     def entry(args: list[str] | None = None) -> int:
         code = main(args)
         if args is None:
+            gc.collect()  # what is left of the node in cycles of references keeps DDS's shared memory
             for stream in (sys.stdout, sys.stderr):
                 with suppress(AttributeError, OSError, ValueError):  # closed, or nobody reads it any more
                     stream.flush()
@@ -54,7 +56,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     Returns:
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
     """
-    node = None
+    node = executor = None
     remove_orphans()
     try:
         # rclpy's own handlers end all communication before the node could say that it ends.
@@ -78,6 +80,8 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     finally:
         for number in SIGNALS:  # ros2 launch and the terminal both send one
             signal.signal(number, signal.SIG_IGN)
+        if executor is not None:
+            executor.shutdown()
         if node is not None:
             getattr(node, 'close', lambda: None)()
             node.destroy_node()
