@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import closing
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,6 +19,14 @@ GRACE = 2
 """Seconds that browsers have to end what they are being sent when the program ends."""
 CONNECTIONS = 256
 """At a time; more are told to come again."""
+
+
+class _Server(uvicorn.Server):
+    """Ends in its own time however often it is told: Ctrl-C comes from the terminal and from ros2 launch."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
 
 class Server:
@@ -42,7 +51,7 @@ class Server:
                     reconnect_timeout=5.0)
         guarded = Access(application, token=settings.access_token, allowed_hosts=settings.allowed_hosts.split(),
                          max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
-        self._server = uvicorn.Server(uvicorn.Config(
+        self._server = _Server(uvicorn.Config(
             guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
             limit_concurrency=CONNECTIONS,
             loop='asyncio',  # uvloop raises errors for what is still to be sent to browsers that have gone
