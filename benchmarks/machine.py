@@ -5,7 +5,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ('ros-jazzy-rclpy', 'mediapipe', 'torch', 'onnxruntime', 'opencv-contrib-python', 'numpy')
+PACKAGES = ('ros-jazzy-rclpy', 'ros-rclpy', 'mediapipe', 'ai-edge-litert', 'torch', 'onnxruntime',
+            'opencv-contrib-python', 'numpy')
 
 
 def machine() -> dict:

@@ -1,6 +1,7 @@
 """Runs a node as a program: ends quietly on signals, and with one line and an exit code on a user's mistake."""
 
 import functools
+import gc
 import os
 import signal
 import sys
@@ -38,6 +39,7 @@ def program(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
     def entry(args: list[str] | None = None) -> int:
         code = main(args)
         if args is None:
+            gc.collect()  # what is left of the node in cycles of references keeps DDS's shared memory
             for stream in (sys.stdout, sys.stderr):
                 with suppress(AttributeError, OSError, ValueError):  # closed, or nobody reads it any more
                     stream.flush()
@@ -54,7 +56,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     Returns:
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
     """
-    node = None
+    node = executor = None
     remove_orphans()
     try:
         # The handlers of rclpy shut down all communication before the node could announce its end.
@@ -78,6 +80,8 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     finally:
         for number in SIGNALS:  # ros2 launch and the terminal both send a signal
             signal.signal(number, signal.SIG_IGN)
+        if executor is not None:
+            executor.shutdown()
         if node is not None:
             getattr(node, 'close', lambda: None)()
             node.destroy_node()

@@ -51,6 +51,22 @@ def test_without_nicegui_the_remedy_is_named(tmp_path):
     assert 'nicegui is not installed: pip install nicegui' in line
 
 
+def test_two_signals_end_it_as_quietly_as_one(tmp_path):
+    """Ctrl-C under ros2 launch: one comes from the terminal, one from launch."""
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    with Program(tmp_path / 'log', module=MODULE, port=0) as program:
+        end = time.monotonic() + PATIENCE
+        while 'the page is at' not in program.log:
+            assert program.process.poll() is None and time.monotonic() < end, program.log
+            time.sleep(0.05)
+        time.sleep(1.0)
+        for _ in range(3):
+            program.process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert program.end() == 0, program.log
+        assert 'Traceback' not in program.log and 'ERROR' not in program.log
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_quietly_also_while_someone_is_connected_and_nothing_is_left(tmp_path, number):
     pytest.importorskip('nicegui', reason='nicegui is not installed')

@@ -149,7 +149,7 @@ def test_the_page_is_served_where_it_is_wanted(prefix, tmp_path):
     process = launched(prefix, tmp_path / 'log', 'dashboard:=true', 'plot:=false', f'params_file:={parameters}')
     try:
         robot.wait(lambda: 'the page is at http://127.0.0.1:' in (tmp_path / 'log').read_text(), 'for the page')
-        assert 'dashboard' in robot.node.get_node_names()
+        robot.wait(lambda: 'dashboard' in robot.node.get_node_names(), 'for its name')
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0

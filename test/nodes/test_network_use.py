@@ -93,7 +93,8 @@ def foreign(address: str) -> bool:
     'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("192.0.2.1", 9))',
     'import socket; socket.create_server(("0.0.0.0", 0))',
     'import socket; socket.create_server(("::", 0), family=socket.AF_INET6)',
-    'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(("0.0.0.0", 27410))',
+    'import socket; s = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]; '
+    's[0].bind(("127.0.0.1", 0)); port = s[0].getsockname()[1]; s[0].close(); s[1].bind(("0.0.0.0", port))',
     'import threading, socket; t = threading.Thread(target=lambda: socket.socket().connect_ex(("192.0.2.1", 9)), '
     'daemon=True); t.start(); t.join(1)',
     'import socket\ntry: socket.getaddrinfo("somewhere.invalid", 80)\nexcept OSError: pass'])

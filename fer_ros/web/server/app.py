@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import closing
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,6 +19,14 @@ GRACE = 2
 """Seconds that responses have to complete when the program exits."""
 CONNECTIONS = 256
 """Maximum number of concurrent connections; others receive status 503."""
+
+
+class _Server(uvicorn.Server):
+    """Ends in its own time however often it is told: Ctrl-C comes from the terminal and from ros2 launch."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
 
 class Server:
@@ -42,7 +51,7 @@ class Server:
                     reconnect_timeout=5.0)
         guarded = Access(application, token=settings.access_token, allowed_hosts=settings.allowed_hosts.split(),
                          max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
-        self._server = uvicorn.Server(uvicorn.Config(
+        self._server = _Server(uvicorn.Config(
             guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
             limit_concurrency=CONNECTIONS,
             loop='asyncio',  # uvloop raises errors for data that is pending for disconnected browsers
