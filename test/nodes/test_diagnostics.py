@@ -251,7 +251,7 @@ def test_camera_works_then_slows_then_sends_garbage_then_stops(health):
     values = {value.key: value.value for value in status(reports).values}
     assert values['device'] == 'cpu' and values['model'] == 'msfernet.safetensors' and values['faces'] == '0'
     assert float(values['detect [ms]']) > 0
-    robot.show(camera, picture, 2.0, until=reaches(reports, Level.WARN, 'the camera is too slow'))
+    robot.show(camera, picture, 2.0, until=reaches(reports, Level.WARN, 'the images come too slowly'))
 
     def garbage():
         message = to_message(picture, robot.header())

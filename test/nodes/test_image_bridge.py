@@ -115,7 +115,7 @@ def test_cv_bridge_converts_what_suits_and_our_decoder_the_rest(monkeypatch):
     assert (image_conversion.to_bgr(noise('rgb8')) == 77).all()
     for message in (noise('rgb8', padding=2), noise('uyvy'), noise('nv21')):
         assert np.array_equal(image_conversion.to_bgr(message), image_decoding.to_bgr(message))
-    with pytest.raises(ConversionError, match='the picture is empty'):
+    with pytest.raises(ConversionError, match='the image is empty'):
         image_conversion.to_bgr(Image(encoding='rgb8'))
 
 
