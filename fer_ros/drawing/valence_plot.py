@@ -301,4 +301,4 @@ def _pale(colour: Colour, strength: float) -> Colour:
 
 def _summary(series: FaceSeries) -> str:
     counts = np.bincount(series.samples['emotion'], minlength=len(EMOTIONS))
-    return f'{_number(series.samples["valence"].mean())}, mostly {EMOTIONS[int(counts.argmax())]}'
+    return f'{_number(series.samples["valence"].mean())}, mostly {EMOTIONS[int(np.argmax(counts))]}'

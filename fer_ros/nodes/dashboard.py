@@ -65,8 +65,8 @@ class DashboardNode(Node):
         self._status_name = f'{self._faces_topic.removesuffix("/faces").strip("/")}: faces'
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.result())
         self._pictures = None
-        self._calibrate = self.create_client(Trigger, 'fer/calibrate_neutral')
-        self._reset = self.create_client(Trigger, 'fer/reset_calibration')
+        self._calibrate: Client = self.create_client(Trigger, 'fer/calibrate_neutral')
+        self._reset: Client = self.create_client(Trigger, 'fer/reset_calibration')
         self.create_timer(LOOK_PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _on_faces(self, message: String) -> None:

@@ -278,7 +278,7 @@ def _summary(rates: Mapping[str, float], latencies: list[float]) -> str:
 
 def image_topic(node: LifecycleNode, subscription: Subscription) -> ImageTopic:
     """The publishers on the topic of `subscription`, and whether type and QoS match."""
-    type_of_message: type = subscription.msg_type  # type: ignore[assignment]  # rclpy types it as an instance
+    type_of_message: Any = subscription.msg_type  # some versions of rclpy type it as an instance
     package, folder, *_ = type_of_message.__module__.split('.')
     type_name = f'{package}/{folder}/{type_of_message.__name__}'
     publishers = node.get_publishers_info_by_topic(subscription.topic_name)

@@ -1,5 +1,7 @@
 """The services ``~/calibrate_neutral`` and ``~/reset_calibration``."""
 
+from typing import Any
+
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
@@ -63,11 +65,13 @@ class NeutralBaselineServices:
             response.message = 'another calibration is in progress: wait until it is done'
         else:
             self._started = False
-            self._request = future = Future(executor=self._node.executor)
+            future: Future = Future(executor=self._node.executor)
+            self._request = future
             timer = self._node.create_timer(DURATION + PATIENCE, lambda: self._end(
                 False, f'no images for {DURATION:g} s: check the camera'), callback_group=self._group,
                 clock=Clock(clock_type=ClockType.STEADY_TIME))
-            response.success, response.message = await future
+            answer: Any = await future
+            response.success, response.message = answer
             self._node.destroy_timer(timer)
             self._request = None
         if response.success:

@@ -31,7 +31,7 @@ def declare(node: Node, table: Sequence[Parameter]) -> SimpleNamespace:
     values = SimpleNamespace()
     for parameter in table:
         try:
-            value = node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter)).value
+            value: Any = node.declare_parameter(parameter.name, parameter.default, _descriptor(parameter)).value
             if isinstance(value, bool) and 'true' in parameter.choices:  # unquoted in YAML
                 value = str(value).lower()
         except InvalidParameterTypeException as error:

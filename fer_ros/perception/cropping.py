@@ -68,7 +68,7 @@ class KeypointFraming:
         found = eyes_and_mouth(detection.keypoints)
         centre, middle = places.mean(0), found.mean(0)
         p, q = (places - centre) @ (1, 1j), (found - middle) @ (1, 1j)
-        turn = np.vdot(p, q) / np.vdot(p, p).real  # side × e^(i tilt)
+        turn = complex(np.vdot(p, q) / np.vdot(p, p).real)  # side × e^(i tilt)
         offset = turn * complex(*centre)
         return Square(middle[0] - offset.real, middle[1] - offset.imag, max(abs(turn), 1.0), float(np.angle(turn)))
 

@@ -68,7 +68,7 @@ def baseline_of(samples: np.ndarray) -> np.ndarray:
         (7,) float64, sum 1.
     """
     logs = np.log(np.maximum(np.asarray(samples, np.float64), FLOOR)).mean(axis=0)
-    weights = np.exp(logs - logs.max())
+    weights = np.exp(logs - np.max(logs))
     return weights / weights.sum()
 
 

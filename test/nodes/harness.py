@@ -21,6 +21,8 @@ from fer_ros.nodes.image_conversion import to_message
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 180.0
 """Seconds; a test waits for what must happen, and fails only long after it should have."""
+GRACE = 10.0
+"""Seconds that a program has to end after SIGINT."""
 
 os.environ.setdefault(profile_variable(), str(ROOT / 'config' / 'fastdds.xml'))
 
@@ -68,8 +70,13 @@ class Program:
 
     def __exit__(self, *exception) -> None:
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(PATIENCE)
+            # Fast DDS of a reader may crash when a process is killed while it writes large messages.
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(PATIENCE)
 
 
 class Robot:

@@ -46,6 +46,7 @@ class Faces:
 
     def connect(self):
         self._robot.wait(lambda: self.publisher.get_subscription_count() > 0, 'for the subscription')
+        self._robot.spin(0.5)  # the node has to discover the publisher too, or it misses the first messages
 
     def send(self, stamp_ns, *faces):
         self.publisher.publish(String(data=encode(FacesFrame(stamp_ns, 'camera', 640, 480, faces, None))))
