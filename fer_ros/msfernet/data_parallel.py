@@ -65,7 +65,7 @@ def peers(count: int, work: Callable[..., None], *arguments) -> Iterator[None]:
         except RuntimeError as error:
             # What gloo raises does not name the cause: a process that is gone.
             for process in others:
-                process.join(2)
+                process.join(10)
             ended = [process.exitcode for process in others if process.exitcode]
             if ended:
                 raise ChildProcessError(f'another process of the training ended with {ended[0]}: '
