@@ -57,16 +57,12 @@ def folds(faces: data.FaceSet, protocol: str, *, seed: int = 0) -> np.ndarray:
     return fold
 
 
-def _part(faces: data.FaceSet, chosen: np.ndarray) -> data.FaceSet:
-    return data.FaceSet(faces.images[chosen], faces.targets[chosen], [faces.names[i] for i in np.flatnonzero(chosen)])
-
-
 def _fold(faces: data.FaceSet, fold: np.ndarray, number: int, options: argparse.Namespace, out: Path) -> np.ndarray:
     """(n, 7) probabilities of the fold's faces by a network trained on the other folds."""
     kept = out / f'fold{number}.json'
     if kept.is_file():
         return np.array(json.loads(kept.read_text()))
-    train, test = _part(faces, fold != number), _part(faces, fold == number)
+    train, test = (data.select(faces, np.flatnonzero(chosen)) for chosen in (fold != number, fold == number))
     recipe = Recipe(epochs=options.epochs, batch_size=64, learning_rate=0.05 if options.scratch else 0.02,
                     ema_decay=0.98, smoothing=0.1, seed=number)
     torch.manual_seed(number)

@@ -247,6 +247,10 @@ def _face_set(images: list[np.ndarray], targets: np.ndarray, names: list[str], s
 
 def subset(faces: FaceSet, count: int) -> FaceSet:
     """`count` faces taken evenly over the set, whose order is by class, so that every class keeps its share."""
-    chosen = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).astype(int))
+    return select(faces, np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).astype(int)))
+
+
+def select(faces: FaceSet, chosen: np.ndarray) -> FaceSet:
+    """The faces at the indices `chosen`, in that order."""
     return FaceSet(faces.images[chosen], faces.targets[chosen], [faces.names[i] for i in chosen], faces.skipped,
                    None if faces.votes is None else faces.votes[chosen])

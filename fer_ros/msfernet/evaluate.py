@@ -30,7 +30,7 @@ from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
 from fer_ros.msfernet.metrics import reliability, score, score_raters
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters, on_device
 from fer_ros.msfernet.preprocessing import network_input
-from fer_ros.msfernet.votes import plurality
+from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.msfernet.weights import Model, load_model
 
 _BATCH = 64
@@ -151,7 +151,7 @@ def _labelled(predictions: Predictions, faces: data.FaceSet) -> tuple[np.ndarray
     if faces.votes is None:
         return predictions.fer2013, faces.labels, faces.images
     label = plurality(faces.votes)
-    counted = (label >= 0) & (label < len(EMOTIONS))
+    counted = labelled(label)
     return predictions.raters[counted], label[counted], faces.images[counted]
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS, decide, group_scores, valence
-from fer_ros.msfernet.votes import plurality, raters_probabilities
+from fer_ros.msfernet.votes import labelled, plurality, raters_probabilities
 
 ECE_BINS = 15
 CLEAR_VALENCE = 0.33
@@ -128,7 +128,7 @@ def score_raters(probabilities: np.ndarray, votes: np.ndarray) -> dict:
         take a figure of.
     """
     label = plurality(votes)
-    counted = (label >= 0) & (label < len(EMOTIONS))
+    counted = labelled(label)
     figures = (score(probabilities[counted], label[counted], decide(probabilities[counted])) if counted.any() else
                dict.fromkeys(('accuracy_7', 'accuracy_3', 'macro_f1_7', 'macro_f1_3', 'ece_7', 'neutral_as_negative',
                               'negative_as_neutral', 'contradictions')) | {'n_7': 0, 'n_3': 0})

@@ -33,7 +33,7 @@ from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
 from fer_ros.msfernet.evaluate import predict_logits
 from fer_ros.msfernet.metrics import reliability
-from fer_ros.msfernet.votes import plurality
+from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.msfernet.weights import load_model, save_model
 
 LIMITS = (0.05, 20.0)
@@ -204,7 +204,7 @@ def _calibrate(options: argparse.Namespace) -> None:
         renew_statistics(model, data.load(options.data, options.statistics).images, device=device, progress=True)
         facts['statistics'] = options.statistics
     labels = faces.labels if faces.votes is None else plurality(faces.votes)
-    counted = (labels >= 0) & (labels < len(EMOTIONS))
+    counted = labelled(labels)
     if not counted.any():
         raise ValueError(f'no picture of {options.split} has a plurality of votes for one of the seven emotions')
     clean = predict_logits(model, faces.images, device=device, progress=True)

@@ -109,3 +109,8 @@ def plurality(votes: np.ndarray) -> np.ndarray:
     Of equals (one picture in twenty) the first in the order of FER+'s own columns.
     """
     return np.where(votes.sum(1) > 0, _FERPLUS_ORDER[votes[:, _FERPLUS_ORDER].argmax(1)], -1)
+
+
+def labelled(labels: np.ndarray) -> np.ndarray:
+    """(N,) bool: which of these labels or pluralities are one of the seven emotions."""
+    return (labels >= 0) & (labels < len(EMOTIONS))

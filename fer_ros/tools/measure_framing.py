@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from fer_ros.emotions import EMOTIONS, decide
+from fer_ros.emotions import decide
 from fer_ros.msfernet import data
 from fer_ros.msfernet.errors import DataError
 from fer_ros.msfernet.network import INPUT_SIZE
-from fer_ros.msfernet.votes import plurality
+from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.perception import PipelineError
 from fer_ros.perception.cropping import FRAMING, BoxFraming, KeypointFraming, crop_faces, eyes_and_mouth
 from fer_ros.perception.detection import DETECTORS, Detection, FaceDetector, create_detector
@@ -113,7 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _compare(recognizer: EmotionRecognizer, faces: data.FaceSet, found: list[tuple[int, Detection]], box: BoxFraming,
              keypoints: KeypointFraming, shipped: BoxFraming | KeypointFraming) -> None:
     labels = faces.labels if faces.votes is None else plurality(faces.votes)
-    found = [(index, detection) for index, detection in found if 0 <= labels[index] < len(EMOTIONS)]
+    counted = labelled(labels)
+    found = [(index, detection) for index, detection in found if counted[index]]
     indices = [index for index, _ in found]
     ways = {'framed by the box, not rotated': lambda d: box.square(Detection(d.box, d.score, np.zeros((0, 2)))),
             'framed by the box, rotated': box.square, 'framed by eyes and mouth': keypoints.square,
