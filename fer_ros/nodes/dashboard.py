@@ -26,7 +26,7 @@ from std_srvs.srv import Trigger
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_bgr
 from fer_ros.nodes.node_parameters import declare, filled
-from fer_ros.nodes.program import SIGNALS, WAKE_UP, Stop, fail, program
+from fer_ros.nodes.program import SIGNALS, WAKE_UP, Ending, Stop, fail, program
 from fer_ros.nodes.shared_memory import remove_orphans
 from fer_ros.parameters import DASHBOARD
 from fer_ros.results.faces import decode
@@ -133,17 +133,22 @@ def _call(client: Client) -> Future[tuple[bool, str]]:
 @program
 def main(args: list[str] | None = None) -> int:
     """Entry point; returns exit code 0 after SIGINT or SIGTERM, otherwise 1."""
-    node = None
+    node = ending = None
     remove_orphans()
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        for number in SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+        ending = Ending()
         node = DashboardNode()
-        return _serve(node)
+        return 0 if ending.asked else _serve(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except (Stop, SettingsError, RCLError) as error:
+    except (Stop, SettingsError) as error:
+        return fail('dashboard', error)
+    except RuntimeError as error:  # RCLError among them
+        if ending is not None and ending.asked:
+            return 0
+        if not isinstance(error, RCLError):
+            raise
         return fail('dashboard', error)
     finally:
         for number in SIGNALS:

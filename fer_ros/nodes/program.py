@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 import rclpy
 from rclpy._rclpy_pybind11 import RCLError
@@ -23,6 +24,29 @@ WAKE_UP = 0.2
 """Maximum seconds until a signal is handled, since waiting for messages does not return to Python."""
 NAME_PERIOD = 1.0
 """Seconds between two checks of the names of all nodes."""
+
+
+class Ending:
+    """Notes the signals that end a program.
+
+    While a node is being created they raise KeyboardInterrupt too, so that the end does not wait for that. Python may
+    lose this exception in a destructor, and rclpy's native code may turn it into another one: what counts is `asked`.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._raises = True
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+
+    def only_note(self) -> None:
+        """From here on, raise nothing."""
+        self._raises = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        if self._raises:
+            raise KeyboardInterrupt
 
 
 class Stop(Exception):
@@ -56,25 +80,29 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     Returns:
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
     """
-    node = executor = None
+    node = executor = ending = None
     remove_orphans()
     try:
         # The handlers of rclpy shut down all communication before the node could announce its end.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-        for number in SIGNALS:
-            signal.signal(number, signal.default_int_handler)
+        ending = Ending()
         node = create()
+        ending.only_note()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         names = _NameWatch(node)
-        while rclpy.ok():
+        while rclpy.ok() and not ending.asked:
             executor.spin_once(timeout_sec=WAKE_UP)
             names.look()
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except Stop as stop:
         return fail(name, stop) if str(stop) else 0
-    except RCLError as error:
+    except RuntimeError as error:  # RCLError among them
+        if ending is not None and ending.asked:
+            return 0
+        if not isinstance(error, RCLError):
+            raise
         # A shutdown from elsewhere invalidates the context at any point.
         return 0 if node is not None and not rclpy.ok() else fail(name, error)
     finally:

@@ -62,7 +62,7 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
         shown = _Progress(bar)
 
         def ended(outcome: Outcome) -> None:
-            shown.end(outcome.item)
+            shown.end(outcome.item, outcome.summary['frames'] if outcome.summary is not None else 0)
             if outcome.summary is not None:
                 bar.write(_line(outcome.item, outcome.summary))
                 if outcome.summary['warning']:
@@ -98,13 +98,15 @@ class _Progress:
         self._bytes: dict[Input, float] = {}
 
     def update(self, item: Input, frames: int, share: float) -> None:
-        self._frames[item] = frames
+        """Say how many frames of `item` were analysed, and which share of its bytes was read."""
+        self._frames[item] = max(frames, self._frames.get(item, 0))
         self._advance(item, share)
         rate = sum(self._frames.values()) / max(time.monotonic() - self._start, 1e-3)
         self._bar.set_postfix_str(f'{rate:.0f} frames/s, {item.name}')
 
-    def end(self, item: Input) -> None:
-        self._advance(item, 1.0)
+    def end(self, item: Input, frames: int) -> None:
+        """Say that `item` is done with, after so many frames."""
+        self.update(item, frames, 1.0)
 
     def _advance(self, item: Input, share: float) -> None:
         before = self._bytes.get(item, 0.0)
