@@ -16,6 +16,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -29,6 +30,7 @@ from fer_ros.msfernet import data
 from fer_ros.msfernet.augmentation import Augmentation
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
+from fer_ros.msfernet.distillation import soft_labels
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
 from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, on_device
 from fer_ros.msfernet.preprocessing import network_input, standardised
@@ -51,6 +53,8 @@ class Recipe:
     """Label smoothing of the data set's own labels; the raters' votes are soft already."""
     fer2013_weight: float = 0.5
     """Weight of the loss on the data set's own labels beside that on the raters' votes."""
+    distillation: float = 0.0
+    """Share of the teachers' probabilities in the targets of the own labels."""
     supcon_weight: float = 0.1
     """Weight of the contrastive beside the cross-entropy loss; 0 leaves it out."""
     supcon_temperature: float = 0.1
@@ -68,7 +72,7 @@ class Recipe:
                              ('fer2013_weight', 0), ('supcon_weight', 0)):
             if not getattr(self, name) >= lowest:
                 raise ValueError(f'{name} must be at least {lowest}, got {getattr(self, name)}')
-        for name in ('warmup', 'momentum', 'smoothing', 'ema_decay'):
+        for name in ('warmup', 'momentum', 'smoothing', 'distillation', 'ema_decay'):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f'{name} must be at least 0 and below 1, got {getattr(self, name)}')
         if not self.momentum:
@@ -108,14 +112,19 @@ class Trainer:
         compile_network: compile it first; the same result but for rounding.
         before: facts of the training that `network` comes from, if it does; kept in the weights file.
         peer: this process' part where several train together, each on its share of every batch.
+        teachers: networks whose probabilities are mixed into the own labels by `Recipe.distillation`.
 
     Raises:
-        ValueError: there are fewer training faces than a batch holds, or a batch cannot be shared evenly.
+        ValueError: there are fewer training faces than a batch holds, a batch cannot be shared evenly, or of teachers
+            and their share one is missing.
     """
 
     def __init__(self, network: MSFERNet, train: data.FaceSet, validation: data.FaceSet, recipe: Recipe, out: Path, *,
                  device: str | torch.device = 'cpu', compile_network: bool = False, before: dict | None = None,
-                 peer: Peer = ALONE):
+                 peer: Peer = ALONE, teachers: Sequence[Model] = ()):
+        if bool(teachers) != (recipe.distillation > 0):
+            raise ValueError(f'distillation {recipe.distillation} with {len(teachers)} teachers: '
+                             'give both --teachers and a --distillation above 0, or neither')
         if len(train) < recipe.batch_size:
             raise ValueError(f'{len(train)} training faces do not fill one batch of {recipe.batch_size}: '
                              'lower --batch-size or add data')
@@ -133,7 +142,11 @@ class Trainer:
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self._forward = torch.compile(self.network) if compile_network else self.network
         self._images = torch.from_numpy(train.images).to(self.device)
-        self._labels = torch.from_numpy(train.targets).to(self.device)
+        targets = train.targets
+        if teachers:
+            softened = soft_labels(teachers, train.images, device=self.device, progress=peer.index == 0)
+            targets = (1 - recipe.distillation) * targets + recipe.distillation * softened
+        self._labels = torch.from_numpy(targets.astype(np.float32)).to(self.device)
         self._raters, self._weights = (torch.from_numpy(a).to(self.device) for a in raters_targets(train))
         self._validation = validation
         weights = [*self.network.parameters(), *self.projection.parameters()]
@@ -388,6 +401,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--resume', action='store_true', help='go on from the checkpoint in --out')
     parser.add_argument('--weights', type=Path, help='start from this .safetensors file, with its architecture, '
                                                      'instead of at random; the schedule starts anew')
+    parser.add_argument('--teachers', type=Path, nargs='+', default=[], metavar='WEIGHTS',
+                        help='mix what these networks say into the own labels, by --distillation')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N')
     parser.add_argument('--processes', type=int, default=1,
                         help='on a CPU: this many share each batch, of one thread each unless --threads says more')
@@ -446,7 +461,8 @@ def _trainer(peer: Peer, options: argparse.Namespace) -> Trainer:
     else:
         start = Model(MSFERNet(wide_dilation=1 if options.single_scale else 2, attention=not options.no_attention))
     trainer = Trainer(start.network, train, validation, recipe, options.out, device=device_named(options.device),
-                      compile_network=options.compile, before=start.training, peer=peer)
+                      compile_network=options.compile, before=start.training, peer=peer,
+                      teachers=[load_model(path) for path in options.teachers])
     if options.resume:
         trainer.resume()
     elif trainer.checkpoint.exists():
