@@ -7,6 +7,12 @@ import numpy as np
 
 Box = tuple[float, float, float, float]
 """(x, y, width, height) in pixels; may extend beyond the image."""
+DARK = 40.0
+"""Mean grey level below which an image is brought up before faces are looked for in it."""
+LIGHT = 90.0
+"""Mean grey level that it is brought up to,"""
+MOST_GAIN = 12.0
+"""and the most that it is multiplied by: beyond that it holds little but noise."""
 SAME = 0.3
 """Intersection over union from which on two bounding boxes are of one face."""
 MOST_DIFFERENT = 3.0
@@ -69,6 +75,15 @@ def same_face(box: Box, other: Box) -> bool:
     apart = math.hypot(box[0] - other[0] + (box[2] - other[2]) / 2, box[1] - other[1] + (box[3] - other[3]) / 2)
     small, large = sorted((math.sqrt(box[2] * box[3]), math.sqrt(other[2] * other[3])))
     return overlap(box, other) >= SAME or (apart < small / 2 and large < MOST_DIFFERENT * small)
+
+
+def brought_up(image: np.ndarray) -> np.ndarray:
+    """The image itself, or a lighter one where it is very dark, uint8 (H, W, 3)."""
+    step = max(1, max(image.shape[:2]) // 64)
+    mean = float(image[::step, ::step].mean())
+    if mean >= DARK:
+        return image
+    return cv2.convertScaleAbs(image, alpha=min(LIGHT / max(mean, 1.0), MOST_GAIN))
 
 
 def overlap(box: Box, other: Box) -> float:

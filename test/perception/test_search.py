@@ -162,6 +162,24 @@ def test_a_find_that_is_not_confirmed_gets_no_id_and_is_left_alone_for_a_while()
     assert sum(confirmations) <= 6 + 1 + 15 + 2
 
 
+def test_a_refused_find_is_looked_at_again_as_soon_as_it_is_seen_better():
+    scores, face = iter([0.6, 0.6, 0.9]), (100.0, 100.0, 90.0, 90.0)
+
+    class Entering(Fake):
+        def detect(self, image):
+            self.looks += 1
+            return ([Detection(face, next(scores), np.zeros((6, 2), np.float32))] if image.shape == EMPTY.shape else [])
+
+    class Doubting(Fake):
+        def detect(self, image):
+            return [Detection((135.0, 100.0, 90.0, 90.0), 0.75, np.zeros((6, 2), np.float32), 'full')] \
+                if image.shape == (450, 450, 3) else []
+
+    search = FaceSearch(Entering('short'), Doubting('full'), 6)
+    found = [len(search.find(EMPTY, i / 30, [])) for i in range(5)]
+    assert found == [0, 0, 0, 0, 1], 'whole images and tiles take turns'
+
+
 def test_with_nobody_there_it_costs_one_look_per_frame():
     near, far = Fake('short'), Fake('full')
     search = FaceSearch(near, far, 6)
