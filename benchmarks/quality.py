@@ -1,0 +1,128 @@
+"""How well the quality of a face tells how far the network agrees with raters, and the fit of its polynomial.
+
+    python -m benchmarks.quality --data DIR --votes FILE --docs docs/perception.md
+    python -m benchmarks.quality --data DIR --votes FILE --fit
+
+Validation faces are degraded in many ways. The polynomial is fitted, by least squares, to the agreement under each
+condition on one half of the faces; the table is of the other half.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from fer_ros.atomic_files import write_file
+from fer_ros.emotions import decide
+from fer_ros.msfernet import conditions, data
+from fer_ros.msfernet.cli import run
+from fer_ros.msfernet.evaluate import predict
+from fer_ros.msfernet.model_card import fill
+from fer_ros.msfernet.votes import labelled, plurality
+from fer_ros.msfernet.weights import load_model
+from fer_ros.package_files import shared_file
+from fer_ros.perception import quality
+
+LOWEST = 0.55
+"""Agreement at which quality is 0: more than always saying neutral or happy gets, and of no use."""
+COVERED = ('mask', 'dark glasses', 'tilt of 30°')
+"""Conditions that are not told from the picture."""
+MOST = 1700
+"""Faces."""
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def _defocus(sigma: float) -> Change:
+    return lambda face: cv2.GaussianBlur(face, (0, 0), sigma)
+
+
+def _light(gain: float) -> Change:
+    return lambda face: np.clip(np.round(face * gain), 0, 255).astype(np.uint8)
+
+
+def _small(side: int) -> Change:
+    def change(face: np.ndarray) -> np.ndarray:
+        small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+        return cv2.resize(small, face.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return change
+
+
+def cases() -> dict[str, tuple[Change, float]]:
+    """By name: what is done to a face, and the side in pixels that it then has."""
+    generator = np.random.default_rng(1)
+    sides = {'face of 24 px': 24.0, 'face of 16 px': 16.0, '24 px and JPEG 30': 24.0}
+    found: dict[str, tuple[Change, float]] = {
+        name: (lambda face, change=change: change(face, generator), sides.get(name, 48.0))
+        for name, change in conditions.CONDITIONS.items() if name not in COVERED}
+    found |= {f'face of {side} px': (_small(side), float(side)) for side in (36, 30, 20, 12)}
+    found |= {f'defocus, sigma {sigma:g} px': (_defocus(sigma), 48.0) for sigma in (0.7, 1, 1.5, 2, 3)}
+    found |= {f'light × {gain:g}': (_light(gain), 48.0) for gain in (0.03, 0.05, 0.5, 1.5, 2, 3)}
+    return found
+
+
+def _measure(options: argparse.Namespace) -> None:
+    faces = data.load(options.data, 'validation', votes=options.votes, progress=True)
+    if faces.votes is None:
+        raise ValueError(f'{options.data} has no votes: give their table as --votes')
+    labels = plurality(faces.votes)
+    chosen = np.flatnonzero(labelled(labels))
+    chosen = chosen[::max(1, len(chosen) // options.faces)]
+    model = load_model(options.model or shared_file('models/msfernet.safetensors'))
+    fitted = np.arange(len(chosen)) % 2 == 0
+    rows, values, targets, seconds = [], [], [], []
+    for name, (change, side) in tqdm(cases().items(), unit='condition'):
+        crops = np.array([change(face) for face in faces.images[chosen]], np.uint8)
+        right = decide(predict(model, crops).raters) == labels[chosen]
+        started = time.perf_counter()
+        terms = quality.terms(quality.features(crops, [side] * len(crops)))
+        seconds.append((time.perf_counter() - started) / len(crops))
+        values.append(terms[fitted])
+        targets.append(right[fitted].mean())
+        rows.append((name, terms[~fitted], right[~fitted].mean()))
+    coefficients = np.array(quality.COEFFICIENTS)
+    if options.fit:
+        clean = targets[0]
+        wanted = np.repeat((np.array(targets) - LOWEST) / (clean - LOWEST), fitted.sum())
+        every = np.concatenate(values)
+        scale = every.std(0)
+        scale[0] = 1.0
+        scaled = every / scale
+        penalty = 1e-3 * len(every) * np.eye(len(scale))
+        coefficients = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ wanted) / scale
+        print('COEFFICIENTS = (' + ', '.join(f'{value:.4f}' for value in coefficients) + ')')
+    told = sorted(((name, np.clip(terms @ coefficients, 0, 1), right) for name, terms, right in rows),
+                  key=lambda row: row[1].mean())
+    rank = spearmanr([row[1].mean() for row in told], [row[2] for row in told]).statistic
+    text = '\n'.join((
+        f'{(~fitted).sum()} faces in each of {len(told)} conditions; rank correlation of quality and agreement '
+        f'{rank:.2f}; {1e6 * np.median(seconds):.0f} µs per face.', '',
+        '| condition | quality, mean ± sd | agreement with the raters |', '| --- | ---: | ---: |',
+        *(f'| {name} | {value.mean():.2f} ± {value.std():.2f} | {100 * right:.1f} % |' for name, value, right in told)))
+    print(text)
+    if options.docs:
+        write_file(options.docs, fill(options.docs.read_text(encoding='utf-8'), 'quality', text).encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.quality', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', required=True, help='image folder or Kaggle CSV with validation faces')
+    parser.add_argument('--votes', type=Path, help="table of raters' votes")
+    parser.add_argument('--model', type=Path, help='weights file (default: the shipped one)')
+    parser.add_argument('--faces', type=int, default=MOST, help='use about this many (default: %(default)s)')
+    parser.add_argument('--fit', action='store_true', help='fit the polynomial anew and print it')
+    parser.add_argument('--docs', type=Path, help='fill the section quality of this document')
+    options = parser.parse_args(arguments)
+    return run('quality', lambda: _measure(options))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
