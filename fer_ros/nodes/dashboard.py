@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import rclpy
@@ -29,8 +30,10 @@ from fer_ros.nodes.node_parameters import declare, filled
 from fer_ros.nodes.program import SIGNALS, WAKE_UP, Ending, Stop, fail, program
 from fer_ros.nodes.shared_memory import remove_orphans
 from fer_ros.parameters import DASHBOARD
+from fer_ros.results import wire
 from fer_ros.results.faces import decode
-from fer_ros.web.live.state import Health, LiveState
+from fer_ros.results.health import decode_health
+from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import SettingsError, WebSettings
 
@@ -74,9 +77,11 @@ class DashboardNode(Node):
         try:
             frame = decode(message.data)
         except ValueError as error:
+            self.state.left_out(1)
             self.get_logger().warning(f'message on {self._faces_topic} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
+        self._report(frame.left_out, self._faces_topic)
         latency = (clock - frame.stamp_ns) * 1e-9 if frame.stamp_ns else None
         if latency is None:  # the camera driver does not stamp
             frame = dataclasses.replace(frame, stamp_ns=clock)
@@ -85,7 +90,16 @@ class DashboardNode(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name == self._status_name:
-                self.state.health(Health(status.level[0], status.message, {v.key: v.value for v in status.values}))
+                health = decode_health(status.level[0], status.message, ((v.key, v.value) for v in status.values))
+                self._report(health.left_out, '/diagnostics')
+                self.state.health(health)
+
+    def _report(self, left_out: Sequence[str], topic: str) -> None:
+        """Count the values of a message that were left out, and log why."""
+        if left_out:
+            self.state.left_out(len(left_out))
+            self.get_logger().warning(f'{len(left_out)} values of a message on {topic} left out: {left_out[0]}',
+                                      throttle_duration_sec=LOG_PERIOD)
 
     def _on_picture(self, message: Image) -> None:
         stamp = message.header.stamp
@@ -125,7 +139,7 @@ def _call(client: Client) -> Future[tuple[bool, str]]:
 
     def done(future) -> None:
         if not answer.cancelled():  # nobody waits any more
-            answer.set_result((future.result().success, future.result().message))
+            answer.set_result((future.result().success, wire.shown(future.result().message)))
     client.call_async(Trigger.Request()).add_done_callback(done)
     return answer
 

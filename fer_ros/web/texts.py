@@ -149,6 +149,7 @@ class Live:
     dropped = 'Dropped'
     dropped_unit = f'in {RATE_PERIOD:g} s'
     device = 'Device'
+    left_out = 'Invalid values left out'
     unknown = '–'
     actions = 'Actions'
     pause = 'Pause'

@@ -70,6 +70,7 @@ export default {
       <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
         status.dropped + " " + texts.dropped_unit }}</dd></div>
       <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
+      <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd></div>
     </dl>
   </section>
 

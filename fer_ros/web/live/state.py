@@ -8,15 +8,15 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from fer_ros import diagnostic_keys
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.results.faces import FacesFrame
+from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
 from fer_ros.web.live.csv_recorder import CsvRecorder
 from fer_ros.web.texts import Connection
@@ -32,16 +32,6 @@ FRESH = 3.5
 """Seconds for which a diagnostics message is valid; there is one per second."""
 WANTED = 5.0
 """Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """The diagnostics of the node `fer`."""
-
-    level: int = 0
-    """Level of diagnostic_msgs/DiagnosticStatus: 0 OK, 1 WARN, 2 ERROR, 3 STALE."""
-    message: str = ''
-    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,7 +72,7 @@ class LiveState:
         self._start = clock()
         self._last_arrival: float | None = None
         self._health, self._health_at = Health(), -math.inf
-        self._publishers = 0
+        self._publishers = self._left_out = 0
         self._pictures = 0
         self._picture: Picture | None = None
         self._wanted_at = -math.inf
@@ -127,6 +117,11 @@ class LiveState:
         with self._lock:
             self._health, self._health_at = health, self._clock()
 
+    def left_out(self, count: int) -> None:
+        """Report how many values of a message, or 1 message, were left out because they do not follow the schema."""
+        with self._lock:
+            self._left_out += count
+
     def publishers(self, count: int) -> None:
         """Report the number of publishers on the topic of faces."""
         self._publishers = count
@@ -161,12 +156,12 @@ class LiveState:
     @property
     def image_topic(self) -> str:
         """The topic that `fer` subscribes to; empty if unknown."""
-        return self._now_of_health().values.get(diagnostic_keys.IMAGE_TOPIC, '')
+        return self._now_of_health().image_topic
 
     @property
     def image_publishers(self) -> int:
         """Number of publishers on that topic according to `fer`."""
-        return int(self._now_of_health().values.get(diagnostic_keys.PUBLISHERS, 0) or 0)
+        return self._now_of_health().publishers
 
     def update(self, epoch: int = 0, after: int = 0) -> dict:
         """The changes since the frame `after` of the time line `epoch`, ready for JSON.
@@ -182,7 +177,7 @@ class LiveState:
             newest, base, styles = self._newest, self._base_ns, dict(self._styles)
             arrivals = [latency for at, latency in self._arrivals if at > now - PERIOD]
             last_arrival = self._last_arrival
-            epoch = self._epoch
+            epoch, left_out = self._epoch, self._left_out
         # FacesHistory numbers frames from 0.
         gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
@@ -200,9 +195,10 @@ class LiveState:
                 **self._connection(now, last_arrival, health),
                 'rate': round(len(arrivals) / min(PERIOD, max(now - self._start, 0.1)), 1),
                 'latency': round(1000 * statistics.median(latencies)) if latencies else None,
-                'dropped': _whole(health.values.get(diagnostic_keys.recent('dropped'))),
-                'device': health.values.get(diagnostic_keys.DEVICE, ''),
-                'calibrated': health.values.get(diagnostic_keys.CALIBRATED_FACES, ''),
+                'dropped': health.dropped,
+                'device': health.device,
+                'calibrated': health.calibrated,
+                'left_out': left_out,
             },
             'recording': self.recorder.state(),
         }
@@ -212,15 +208,13 @@ class LiveState:
 
     def _connection(self, now: float, last_arrival: float | None, health: Health) -> dict:
         """``level`` (ok, warn or error), ``text`` and ``detail``."""
-        state = health.values.get(diagnostic_keys.STATE, 'active')
         silence = now - (self._start if last_arrival is None else last_arrival)
         if self._publishers == 0:
             return {'level': 'error', 'text': Connection.no_node.format(topic=self._faces_topic), 'detail': ''}
-        if state != 'active':
-            return {'level': 'error', 'text': Connection.inactive.format(state=state), 'detail': health.message}
+        if health.state != 'active':
+            return {'level': 'error', 'text': Connection.inactive.format(state=health.state), 'detail': health.message}
         if silence >= NO_IMAGE:
-            topic = health.values.get(diagnostic_keys.IMAGE_TOPIC, '')
-            count = self.image_publishers
+            topic, count = health.image_topic, health.publishers
             template = Connection.silence if not topic else (
                 Connection.no_image_1 if count == 1 else Connection.no_image)
             return {'level': 'error', 'text': template.format(seconds=int(silence), topic=topic, count=count),
@@ -252,7 +246,3 @@ def _face(face, style: dict | None) -> dict:
     return {'id': face.face_id, **(style or {}), 'box': [round(v, 1) for v in face.box], 'emotion': face.emotion,
             'confidence': round(face.confidence, 3), 'valence': round(face.valence, 3),
             'raw': round(face.raw_valence, 3), 'probabilities': [round(p, 3) for p in face.probabilities]}
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None

@@ -10,7 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from dashboard_harness import PATIENCE, Dashboard, Fer, face
+from diagnostic_msgs.msg import KeyValue
+from std_msgs.msg import String
 
+from fer_ros.diagnostic_keys import recent
+from fer_ros.results.faces import FacesFrame, encode
 from fer_ros.results.faces_csv import COLUMNS
 
 # Of the page, which NiceGUI may be loading again.
@@ -160,6 +164,34 @@ def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
     page.get_by_text('The node fer does not respond. Is it running?').wait_for()
     with Fer():
         receiving(page)
+
+
+def test_no_message_stops_the_page_and_what_is_invalid_is_counted(dashboard, fer, browser):
+    def update() -> dict:
+        with urllib.request.urlopen(f'{dashboard.url}/live/state', timeout=PATIENCE) as answer:
+            return json.load(answer)
+    page = browser.open(dashboard.url)
+    receiving(page)
+    before = update()
+    whole = list(fer.status.values)
+    fer.status.values = [*whole[:3], KeyValue(key='publishers', value='abc'),
+                         KeyValue(key=recent('dropped'), value='9' * 5000)]
+    fer.wait(lambda: update()['status']['dropped'] is None, 'for the diagnostics')
+    publisher = fer.node.create_publisher(String, '/fer/faces', 10)
+    valid = encode(FacesFrame(0, 'camera', 640, 480, (face('f1', 0.5),)))
+    for text in ('[' * 2_000_000, 'x' * (5 << 20), '9' * 5000, *(valid.replace('f1', i) for i in (
+            '=1+1', '+cmd', '@x', 'f1\\nf2', 'f1\\u202e', '<img src=x>'))):
+        publisher.publish(String(data=text))
+    fer.wait(lambda: update()['status']['left_out'] >= before['status']['left_out'] + 11, 'for the messages')
+    fer.status.values = whole
+    after = update()
+    fer.wait(lambda: update()['frame'] >= after['frame'] + 10, 'for more results')
+    assert update()['epoch'] == before['epoch'] and update()['status']['level'] == 'ok'
+    assert {f['id'] for f in update()['faces']} == {'fa', 'fb'}
+    page.get_by_test_id('left-out').wait_for()
+    receiving(page)
+    assert browser.errors == []
+    fer.node.destroy_publisher(publisher)
 
 
 def test_clients_that_never_read_delay_nobody(dashboard, fer):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from dashboard_harness import face
 
-from fer_ros.diagnostic_keys import recent
 from fer_ros.results.faces import FacesFrame
-from fer_ros.web.live.state import NO_IMAGE, WANTED, Health, LiveState
+from fer_ros.results.health import Health
+from fer_ros.web.live.state import NO_IMAGE, WANTED, LiveState
 
 STEP = 100_000_000
 
@@ -88,7 +88,7 @@ def test_memory_is_bounded(clock):
 
 
 def test_faces_and_numbers_of_the_newest_frame(state, clock):
-    state.health(Health(0, 'fine', {'device': 'cpu', recent('dropped'): '4', 'state': 'active'}))
+    state.health(Health(0, 'fine', device='cpu', dropped=4))
     for index in range(20):
         clock.now += 0.1
         state.frame(frame(index, face('fa', 0.9), face('fb', 0.2)), 0.04)
@@ -112,16 +112,15 @@ def test_what_is_wrong_is_said(state, clock):
     assert state.update()['status']['level'] == 'warn'
     clock.now += NO_IMAGE
     assert state.update()['status']['text'] == 'No result for 3 s'
-    values = {'state': 'active', 'image topic': '/camera/image_raw', 'publishers': '0'}
-    state.health(Health(2, 'remap the topic', values))
+    state.health(Health(2, 'remap the topic', image_topic='/camera/image_raw'))
     status = state.update()['status']
     assert status['text'] == 'No image for 3 s on /camera/image_raw: 0 publishers'
     assert status['detail'] == 'remap the topic' and status['level'] == 'error'
-    state.health(Health(2, '', values | {'publishers': '1'}))
+    state.health(Health(2, '', image_topic='/camera/image_raw', publishers=1))
     assert state.update()['status']['text'].endswith(': 1 publisher')
-    state.health(Health(0, 'inactive', {'state': 'inactive'}))
+    state.health(Health(0, 'inactive', 'inactive'))
     assert state.update()['status']['text'] == 'The node fer is inactive'
-    state.health(Health(1, 'latency 0.50 s', {'state': 'active'}))
+    state.health(Health(1, 'latency 0.50 s'))
     state.frame(frame(0), 0.5)
     status = state.update()['status']
     assert (status['level'], status['detail']) == ('warn', 'latency 0.50 s')
