@@ -35,11 +35,7 @@ from fer_ros.results.faces import decode
 from fer_ros.results.health import decode_health
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
-from fer_ros.web.server.settings import SettingsError, WebSettings
-
-TOKEN_VARIABLE = 'FER_ROS_ACCESS_TOKEN'
-"""Environment variable used if the parameter access_token is empty; parameters are visible in the ROS graph."""
-
+from fer_ros.web.server.settings import TOKEN_VARIABLE, SettingsError, WebSettings
 
 LOOK_PERIOD = 0.2
 """Seconds between two checks for viewers and publishers."""
@@ -57,7 +53,9 @@ class DashboardNode(Node):
     def __init__(self, **kwargs):
         super().__init__('dashboard', **kwargs)
         values = declare(self, DASHBOARD)
-        values.access_token = values.access_token or os.environ.get(TOKEN_VARIABLE, '')
+        # Removed, so that no process started from here inherits it: one of them decodes files of strangers.
+        from_environment = os.environ.pop(TOKEN_VARIABLE, '')
+        values.access_token = values.access_token or from_environment
         self.settings = filled(WebSettings, values)
         faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                          qos_overriding_options=qos.overridable())

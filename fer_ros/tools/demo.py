@@ -18,6 +18,7 @@ from pathlib import Path
 import fer_ros
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
 from fer_ros.package_files import shared_file
+from fer_ros.web.server.settings import TOKEN_VARIABLE
 
 START = 120.0
 """Seconds until the first result is expected."""
@@ -39,10 +40,11 @@ class Processes:
 
     def start(self, name: str, *arguments: str, to_terminal: bool = False) -> None:
         """Start fer_ros.nodes.<name>; with `to_terminal` its standard output is not redirected to the log."""
+        own = {key: value for key, value in self._environment.items() if key != TOKEN_VARIABLE or name == 'dashboard'}
         with self._log(name).open('wb') as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, '-m', f'fer_ros.nodes.{name}', *arguments], stdin=subprocess.DEVNULL,
-                stdout=None if to_terminal else log, stderr=log, env=self._environment, start_new_session=True)
+                stdout=None if to_terminal else log, stderr=log, env=own, start_new_session=True)
 
     def wait_for(self, name: str, seconds: float, condition: Callable[[], bool] = lambda: False) -> None:
         """Wait until `name` has ended successfully, or `condition` holds.

@@ -21,7 +21,7 @@ class Login:
     submit = 'Open'
     hint = 'It was set by the person who started the dashboard.'
     wrong = 'This is not the access token.'
-    too_many = 'Too many attempts: wait {seconds} s.'
+    too_many = 'This is not the access token. After many attempts each one takes longer for {seconds} s.'
     opened = 'Open the dashboard'
 
 
@@ -33,6 +33,9 @@ class Refused:
     origin = 'Rejected: the request comes from another page.'
     token = 'Rejected: open the page and enter the access token first.'
     body = 'Rejected: more than {megabytes} MB.'
+    slow = 'Rejected: the request arrived too slowly. Try again, over a faster connection.'
+    address = 'Rejected: the address is too long.'
+    crowded = 'Rejected: too many connections. Close other windows of the dashboard, or try again later.'
 
 
 class Video:

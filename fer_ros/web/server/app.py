@@ -2,7 +2,9 @@
 
 import socket
 from contextlib import closing
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -10,6 +12,8 @@ from nicegui import ui
 
 from fer_ros.web.live.page import LivePage, LiveSource
 from fer_ros.web.server.access import Access
+from fer_ros.web.server.connections import ConnectionLimits, Connections, HttpConnection, SocketConnection
+from fer_ros.web.server.logs import throttle
 from fer_ros.web.server.settings import SettingsError, WebSettings
 from fer_ros.web.texts import Page
 from fer_ros.web.theme import STYLE
@@ -17,8 +21,6 @@ from fer_ros.web.video.page import VideoPage
 
 GRACE = 2
 """Seconds that responses have to complete when the program exits."""
-CONNECTIONS = 256
-"""Maximum number of concurrent connections; others receive status 503."""
 
 
 class _Server(uvicorn.Server):
@@ -40,6 +42,7 @@ class Server:
 
     def __init__(self, settings: WebSettings, live: LiveSource) -> None:
         self._settings = settings
+        throttle()
         self._socket = _listen(settings.host, settings.port)
         self.port = self._socket.getsockname()[1]
         self._live, self._video = LivePage(settings, live), VideoPage(settings)
@@ -51,11 +54,15 @@ class Server:
                     reconnect_timeout=5.0)
         guarded = Access(application, token=settings.access_token, allowed_hosts=settings.allowed_hosts.split(),
                          max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
+        connections = Connections(ConnectionLimits(), settings.is_proxy)
+        http: Any = partial(HttpConnection, guard=connections)  # uvicorn calls it as it does its own classes
+        websocket: Any = partial(SocketConnection, guard=connections)
+        proxies = settings.trusted_proxies.split()
         self._server = _Server(uvicorn.Config(
-            guarded, log_level='warning', access_log=False, server_header=False, proxy_headers=False,
-            limit_concurrency=CONNECTIONS,
+            guarded, log_level='warning', access_log=False, server_header=False,
+            proxy_headers=bool(proxies), forwarded_allow_ips=proxies, http=http, ws=websocket, ws_max_size=1 << 20,
             loop='asyncio',  # uvloop raises errors for data that is pending for disconnected browsers
-            ws='wsproto', ws_max_size=1 << 20, timeout_graceful_shutdown=GRACE))
+            timeout_graceful_shutdown=GRACE))
 
     @property
     def url(self) -> str:
@@ -100,7 +107,11 @@ def _theme_button() -> None:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        listening = socket.create_server((host, port), family=family)
+        # Accepted connections inherit it; asyncio sets it only on sockets that name their protocol. Without it the
+        # content of each response waits until the client acknowledges the headers, 40 ms.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise SettingsError(f'cannot listen on host {host}, port {port}: {error.strerror or error}; choose others '
                             'with the parameters host and port') from error

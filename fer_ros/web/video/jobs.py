@@ -35,6 +35,11 @@ TICK = 0.2
 """Seconds between two checks of a process."""
 _MESSAGES = 100
 """Number of failed jobs whose message is kept."""
+# The environment may hold secrets, and the process decodes files of strangers: it gets what it may need.
+_PASSED = {'PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'CONDA_PREFIX', 'AMENT_PREFIX_PATH',
+           'XDG_DATA_HOME', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
+_PASSED_PREFIXES = ('LC_', 'LD_', 'PYTHON', 'CUDA_', 'NVIDIA_', 'OMP_', 'MKL_', 'OPENBLAS_', 'ORT_', 'OPENCV_',
+                    'MALLOC_')
 
 
 @dataclass(frozen=True)
@@ -352,7 +357,7 @@ class _Process:
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'fer_ros.web.video.job_process'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, cwd='/', start_new_session=True, bufsize=0,
-            env={**os.environ, 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
+            env={**_environment(), 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
         self._selector = selectors.DefaultSelector()
@@ -428,3 +433,7 @@ class _Process:
         self._input.close()
         self._output.close()
         self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
