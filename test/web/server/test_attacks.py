@@ -250,8 +250,8 @@ LINES = (
     'Content-Length: -1', 'Content-Length: 99999999999999999999', 'Content-Length: x', 'Cookie: fer_video=x',
     'Cookie: "', 'Cookie: ' + '\\' * 3000, 'Transfer-Encoding: chunked', 'Transfer-Encoding: x', 'Expect: 100-continue',
     'Host: a', 'Range: bytes=0-', 'Range: bytes=-9999999999999', 'If-None-Match: *', 'If-Modified-Since: x',
-    'Accept: \xff', 'Accept-Encoding: gzip;q=x', 'Upgrade: websocket', 'Connection: upgrade', 'Connection: close', 'Content-Type: x',
-    'X-Forwarded-For: [', 'Sec-WebSocket-Key: x', 'Sec-WebSocket-Version: 99', 'Sec-Fetch-Site: \x7f')
+    'Accept: \xff', 'Accept-Encoding: gzip;q=x', 'Upgrade: websocket', 'Connection: upgrade', 'Connection: close',
+    'Content-Type: x', 'X-Forwarded-For: [', 'Sec-WebSocket-Key: x', 'Sec-WebSocket-Version: 99', 'Sec-Fetch-Site: \x7f')
 
 
 def test_no_request_is_answered_with_an_error_of_the_server(open_to_all):
