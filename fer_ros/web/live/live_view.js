@@ -5,12 +5,13 @@ import { shade, signed, valenceOption } from "fer-chart";
 
 const PERIOD = 200; // ms between two updates of lines and numbers
 const RETRY = 1000; // ms after a failure
+const CHOSEN = "fer-chosen"; // remembers the chosen face over a reload
 const LOST = "fer-lost"; // remembers over a reload that the connection was lost
 
 export default {
   props: { texts: Object, palette: Object, seconds: Number },
   template: `
-<div class="fer-live">
+<div class="fer-live" :class="{ 'fer-outdated': lost }">
   <p class="fer-unseen" role="status">{{ announced }}</p>
   <div class="fer-banner" :class="'fer-' + connection.level">
     <strong>{{ connection.text }}</strong>
@@ -21,7 +22,8 @@ export default {
     <div class="fer-frame" :style="frameStyle" @click="chooseAt">
       <img ref="picture" v-show="pictureShown" :alt="texts.picture">
       <p v-if="!pictureShown" class="fer-empty">{{ faces.length ? texts.no_picture_but_faces : texts.no_picture }}</p>
-      <p v-if="paused" class="fer-paused">{{ texts.paused }}</p>
+      <p v-if="lost && pictureShown" class="fer-old">{{ texts.old }}</p>
+      <p v-else-if="paused" class="fer-paused">{{ texts.paused }}</p>
     </div>
   </section>
 
@@ -34,6 +36,7 @@ export default {
             :stroke-dasharray="option.face.dash.join(' ')"/></svg>
         <span class="fer-name">{{ option.name }}</span>
         <span v-if="option.face" class="fer-number">{{ option.face.emotion }} {{ signed(option.face.valence) }}</span>
+        <span v-else-if="option.id" class="fer-empty">{{ texts.away }}</span>
         <kbd v-if="index < 10" aria-hidden="true">{{ index }}</kbd>
       </label>
     </div>
@@ -70,6 +73,7 @@ export default {
       <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
         status.dropped + " " + texts.dropped_unit }}</dd></div>
       <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
+      <div><dt>{{ texts.calibrated }}</dt><dd>{{ status.calibrated || texts.none }}</dd></div>
       <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd></div>
     </dl>
   </section>
@@ -90,6 +94,10 @@ export default {
       <q-btn no-caps outline icon="face_retouching_off" :label="texts.reset" @click="$emit('reset')"/>
       <q-btn no-caps outline icon="clear_all" :label="texts.clear" @click="$emit('clear')"/>
     </div>
+    <p v-if="recording.restorable && recording.state === 'empty'" role="status" class="fer-undo">{{ texts.deleted }}
+      <q-btn no-caps outline icon="undo" :label="texts.undo" @click="$emit('undelete')"/></p>
+    <p v-if="answer?.cleared" role="status" class="fer-undo">{{ texts.cleared }}
+      <q-btn no-caps outline icon="undo" :label="texts.undo" @click="$emit('unclear')"/></p>
     <p v-if="recording.state !== 'empty'" data-testid="recording">{{ recordingText }}</p>
     <div v-if="webcam.devices.length" class="fer-buttons" role="group" :aria-label="texts.webcam">
       <span>{{ texts.webcam }}:</span>
@@ -115,7 +123,7 @@ export default {
     return {
       announced: "", // to screen readers: not the seconds that pass, only what changes
       answer: null, // the newest of /live/state, as it came
-      chosen: "", // a face's id; empty: the primary face
+      chosen: sessionStorage.getItem(CHOSEN) ?? "", // a face's id; empty: the primary face
       lost: false,
       back: false,
       dark: false,
@@ -132,7 +140,9 @@ export default {
     webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },
     face() { return this.faces.find((face) => face.id === (this.chosen || this.answer.primary)); },
     missing() {
-      if (this.chosen) return this.texts.chosen_away.replace("{face}", this.chosen);
+      if (this.chosen) {
+        return `${this.texts.chosen_away.replace("{face}", this.chosen)}. ${this.texts.chosen_away_detail}`;
+      }
       return this.faces.length ? this.texts.no_primary : this.texts.nobody;
     },
     frameStyle() {
@@ -141,10 +151,13 @@ export default {
     },
     options() {
       const list = this.faces.map((face) => ({ id: face.id, name: face.id, face }));
+      // The chosen face stays in the list while it is away, so that it can be seen what is chosen.
+      if (this.chosen && !list.some(({ id }) => id === this.chosen)) list.push({ id: this.chosen, name: this.chosen });
       return [{ id: "", name: this.texts.primary }, ...list.sort((a, b) => (a.id < b.id ? -1 : 1))];
     },
     connection() {
       if (this.lost) return { level: "error", text: this.texts.lost };
+      if (this.paused) return { level: "warn", text: this.texts.paused, detail: this.texts.paused_detail };
       const told = { level: this.status.level ?? "ok", text: this.status.text ?? "", detail: this.status.detail };
       if (this.back) told.text = this.texts.back + " " + told.text;
       return told;
@@ -159,6 +172,8 @@ export default {
   },
 
   watch: {
+    chosen() { sessionStorage.setItem(CHOSEN, this.chosen); },
+    paused() { this.announced = this.connection.text; },
     "connection.level"() { this.announced = this.connection.text; },
   },
 

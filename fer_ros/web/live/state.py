@@ -18,7 +18,7 @@ from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
-from fer_ros.web.live.csv_recorder import CsvRecorder
+from fer_ros.web.live.csv_recorder import UNDO, CsvRecorder
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -68,6 +68,8 @@ class LiveState:
         self._colours = FaceColours()
         self._styles: dict[str, dict] = {}
         self._epoch = self._newest = self._base_ns = 0
+        self._cleared, self._cleared_at = 0, -math.inf
+        """Number of frames whose points are hidden, and when that was asked for."""
         self._arrivals: deque[tuple[float, float | None]] = deque(maxlen=1000)
         self._start = clock()
         self._last_arrival: float | None = None
@@ -104,6 +106,7 @@ class LiveState:
     def _begin(self, stamp_ns: int) -> None:
         self._epoch += 1
         self._newest, self._base_ns = 0, stamp_ns
+        self._cleared, self._cleared_at = 0, -math.inf
         self._styles.clear()
 
     def picture(self, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
@@ -147,11 +150,19 @@ class LiveState:
         self._picture = None
 
     def clear(self) -> None:
-        """Discard the lines."""
+        """Hide the lines drawn so far; `restore` shows them again for a while."""
         with self._lock:
-            self._history = FacesHistory(self.seconds, MAX_SAMPLES)
-            self._arrivals.clear()
-            self._begin(0)
+            self._cleared, self._cleared_at = self._newest, self._clock()
+            self._epoch += 1
+
+    def restore(self) -> bool:
+        """Show the lines again that were cleared; False if that was too long ago, or there is a new time line."""
+        with self._lock:
+            if self._clock() - self._cleared_at > UNDO:
+                return False
+            self._cleared, self._cleared_at = 0, -math.inf
+            self._epoch += 1
+            return True
 
     @property
     def image_topic(self) -> str:
@@ -168,10 +179,12 @@ class LiveState:
 
         ``lines`` contains, for each face with new samples, its ``id``, style, and ``points``: [seconds, valence, raw
         valence], or null where the line has a gap. A new ``epoch`` means that all earlier points are obsolete.
+        ``cleared`` says whether lines were cleared that `restore` can show again.
         """
         now = self._clock()
         with self._lock:
-            after = after if epoch == self._epoch else 0
+            after = max(after if epoch == self._epoch else 0, self._cleared)
+            cleared = now - self._cleared_at <= UNDO
             series, last = self._history.series(), self._history.last
             stamps = self._history.stamps()
             newest, base, styles = self._newest, self._base_ns, dict(self._styles)
@@ -201,6 +214,7 @@ class LiveState:
                 'left_out': left_out,
             },
             'recording': self.recorder.state(),
+            'cleared': cleared,
         }
 
     def _now_of_health(self) -> Health:

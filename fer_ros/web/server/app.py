@@ -19,6 +19,8 @@ from fer_ros.web.texts import Page
 from fer_ros.web.theme import STYLE
 from fer_ros.web.video.page import VideoPage
 
+VIDEO_TAB = 'video'
+"""Value of ``tab`` in the address of the page with the tab Video open."""
 GRACE = 2
 """Seconds that responses have to complete when the program exits."""
 
@@ -84,15 +86,19 @@ class Server:
         """End `run`; may be called from any thread."""
         self._server.should_exit = True
 
-    def _build(self) -> None:
+    def _build(self, tab: str = '') -> None:
+        """Fill the page; ``?tab=video`` opens that tab, so that loading the page again comes back to it."""
         ui.add_css(STYLE)
         with ui.header().classes('fer-header'):
             ui.link(Page.skip, '#content').classes('fer-skip')
             with ui.tabs().props('dense inline-label') as tabs:
                 live, video = ui.tab(Page.live), ui.tab(Page.video)
+            tabs.on('update:model-value', js_handler=f"""(name) => history.replaceState(
+                null, "", name === {Page.video!r} ? "?tab={VIDEO_TAB}" : location.pathname)""")
             ui.space()
             _theme_button()
-        with ui.tab_panels(tabs, value=live, animated=False).classes('fer-panels').props('id=content'):
+        shown = video if tab == VIDEO_TAB else live
+        with ui.tab_panels(tabs, value=shown, animated=False).classes('fer-panels').props('id=content'):
             with ui.tab_panel(live):
                 self._live.build()
             with ui.tab_panel(video):

@@ -143,17 +143,18 @@ class Jobs:
         self._thread.start()
 
     def begin(self, owner: str, name: str) -> tuple[str, Path]:
-        """Start a job for a video; it replaces a finished job of this owner.
+        """Start a job for a video; it replaces a failed job of this owner, but no results: those are dropped by id.
 
         Returns:
             Id of the job, and its folder for the upload.
 
         Raises:
-            JobsError: the owner has an unfinished job, or the maximum number is reached.
+            JobsError: the owner has an unfinished job or results, or the maximum number is reached.
         """
         with self._changed:
-            if owner in self._jobs and self._jobs[owner].view.state not in ENDED:
-                raise JobsError(VideoErrors.busy)
+            if owner in self._jobs and self._jobs[owner].view.state != 'failed':
+                done = self._jobs[owner].view.state == 'done'
+                raise JobsError(VideoErrors.results if done else VideoErrors.busy)
             self._drop(owner)
             places = sum(job.view.state != 'failed' for job in self._jobs.values())
             if places >= self.limits.count or self._closed:

@@ -131,7 +131,9 @@ class VideoPage:
         return JSONResponse({}, headers=_PRIVATE)
 
     def _cancel(self, request: Request) -> Response:
-        self.jobs.drop(_owner(request))
+        # Only the job that the page shows: a tab may not know what was started in another.
+        if job := request.query_params.get('job'):
+            self.jobs.drop(_owner(request), job)
         return JSONResponse({}, headers=_PRIVATE)
 
     def _lines(self, request: Request) -> Response:

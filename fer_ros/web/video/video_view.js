@@ -7,6 +7,7 @@ const LATER = 5000; // ms else; they also say that the page is still there
 const AHEAD = 12; // frames fetched before they are shown
 const KEPT = 40; // frames kept decoded
 const LOADS = 4; // requests at a time
+const PLACE = "fer-frame-"; // remembers the frame of a job over a reload
 const PATIENCE = 500; // ms that the picture may be late before the clock waits for it
 
 export default {
@@ -20,7 +21,7 @@ export default {
     <div class="fer-buttons">
       <label class="fer-file"><input ref="file" type="file" :accept="accept" :aria-label="texts.upload"
         aria-describedby="fer-video-hint" @change="picked"><span aria-hidden="true">{{ texts.upload }}</span></label>
-      <q-btn no-caps outline icon="movie" :label="texts.clip" @click="start('/video/clip')"/>
+      <q-btn no-caps outline icon="movie" :label="texts.clip" @click="begin(() => start('/video/clip'))"/>
     </div>
     <p class="fer-empty" id="fer-video-hint">{{ texts.hint }}</p>
   </section>
@@ -58,7 +59,7 @@ export default {
           :label="texts[kind]" :href="address('video.' + kind)" download/>
       </div>
       <div class="fer-buttons"><q-btn no-caps outline icon="upload" :label="texts.another"
-        @click="cancel"/></div>
+        @click="ask(() => {})"/></div>
       <p class="fer-empty">{{ texts.kept }}</p>
     </section>
 
@@ -78,6 +79,15 @@ export default {
       <p class="fer-empty fer-hint">{{ texts.keys }}</p>
     </section>
   </template>
+
+  <dialog ref="dialog" class="fer-dialog" aria-labelledby="fer-ask" @close="after = null">
+    <h2 id="fer-ask">{{ texts.replace.replace("{name}", shownName) }}</h2>
+    <p>{{ texts.replace_hint }}</p>
+    <div class="fer-buttons">
+      <q-btn no-caps outline :label="texts.keep" @click="$refs.dialog.close()"/>
+      <q-btn no-caps unelevated color="negative" icon="delete" :label="texts.remove" @click="replace"/>
+    </div>
+  </dialog>
 </div>`,
 
   data() {
@@ -128,6 +138,7 @@ export default {
     this.frames = new Map(); // number -> ImageBitmap, or the promise of one
     this.loading = 0;
     this.wanted = 0;
+    this.after = null; // what follows when the results have been removed
     this.onKey = (event) => this.pressed(event);
     window.addEventListener("keydown", this.onKey);
     this.resizer = new ResizeObserver(() => this.resize());
@@ -178,13 +189,32 @@ export default {
     picked(event) {
       const [file] = event.target.files;
       event.target.value = "";
-      if (file) this.send(file);
+      if (file) this.begin(() => this.send(file));
     },
 
     dropped(event) {
       this.over = false;
       const [file] = event.dataTransfer.files;
-      if (file) this.send(file);
+      if (file) this.begin(() => this.send(file));
+    },
+
+    // Not before the user has agreed to lose results, which may be those of another tab.
+    async begin(action) {
+      await this.watch();
+      if (this.job?.state === "done") this.ask(action);
+      else action();
+    },
+
+    ask(action) {
+      this.after = action;
+      this.$refs.dialog.showModal();
+    },
+
+    async replace() {
+      const action = this.after;
+      this.$refs.dialog.close();
+      await this.cancel();
+      action?.();
     },
 
     send(file) {
@@ -229,7 +259,7 @@ export default {
       }
       this.request = null;
       this.sending = "";
-      await fetch("/video/cancel", { method: "POST" });
+      if (this.job?.id) await fetch("/video/cancel?job=" + this.job.id, { method: "POST" });
       await this.watch();
     },
 
@@ -242,11 +272,12 @@ export default {
       if (this.ended) return;
       this.count = this.lines.times.length;
       this.shown = 0;
+      const place = Number(sessionStorage.getItem(PLACE + job.id)); // where it was before the page was loaded again
       this.player = job.id;
       await this.$nextTick();
       this.chart = echarts.init(this.$refs.chart, null, { renderer: "canvas" });
       this.draw();
-      this.show(0);
+      this.show(place, true);
     },
 
     close() {
@@ -309,6 +340,7 @@ export default {
     // The line moves to the frame at once, the image as soon as it is loaded.
     present(index) {
       this.shown = index;
+      sessionStorage.setItem(PLACE + this.player, index);
       this.moveVeil();
       const frame = this.frames.get(index);
       if (frame instanceof ImageBitmap) this.paint(frame, index);

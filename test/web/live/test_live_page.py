@@ -131,6 +131,12 @@ def test_a_recording_is_seen_in_every_browser_and_downloaded(dashboard, fer, bro
     assert {float(row['valence']) for row in rows} == {0.8, -0.8}
     one.get_by_role('button', name='Delete recording').click()
     other.get_by_role('button', name='Record', exact=True).wait_for()
+    other.get_by_text('The recording was deleted.').get_by_role('button', name='Undo').click()
+    with one.expect_download() as download:
+        one.get_by_role('link', name='Download CSV').click()
+    assert len(download.value.path().read_text().splitlines()) == len(rows) + 1, 'it is back, for everybody'
+    one.get_by_role('button', name='Delete recording').click()
+    other.get_by_role('button', name='Record', exact=True).wait_for()
     with pytest.raises(urllib.error.HTTPError, match='404'):
         urllib.request.urlopen(f'{dashboard.url}/live/recording.csv')
 
@@ -148,6 +154,37 @@ def test_calibration_its_reset_and_clear(dashboard, fer, browser):
     page.get_by_role('radio', name=re.compile('^fb ')).wait_for(state='detached')
     page.get_by_role('button', name='Clear lines').click()
     page.wait_for_function(f'() => !(({LINES})().fb)')
+    page.get_by_text('The lines were cleared').get_by_role('button', name='Undo').click()
+    page.wait_for_function(f'() => (({LINES})().fb ?? []).length > 5')
+    page.keyboard.press('c')
+    page.wait_for_function(f'() => !(({LINES})().fb)')
+
+
+def test_the_page_says_what_is_so(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    page.keyboard.press('2')
+    page.get_by_text('sad 90 %').wait_for()
+    fer.faces = (face('fa', 0.9),)
+    page.get_by_text('fb is not in view').wait_for()
+    gone = page.get_by_role('radio', name=re.compile('^fb away'))
+    assert gone.is_checked(), 'what is chosen stays in the list'
+    page.reload()
+    page.get_by_text('fb is not in view').wait_for()
+    page.get_by_role('radio', name='Primary face').check()
+    gone.wait_for(state='detached')
+    fer.primary = False
+    page.get_by_text('The primary face is not in this frame').wait_for()
+    assert page.get_by_role('radio', name=re.compile('^fa ')).is_visible()
+    fer.primary = True
+    receiving(page)
+    page.keyboard.press('p')
+    banner = page.locator('.fer-banner')
+    banner.get_by_text('Nothing on this page changes until you resume').wait_for()
+    assert 'Receiving' not in banner.inner_text() and 'Paused' in banner.inner_text()
+    page.keyboard.press('p')
+    receiving(page)
+    assert page.locator('.fer-status').get_by_text('none').is_visible(), 'no face is calibrated'
 
 
 def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
@@ -227,6 +264,10 @@ def test_the_page_reconnects_to_a_dashboard_that_was_killed(fer, browser, tmp_pa
         page = browser.open(url)
         receiving(page)
     page.locator('.fer-banner').get_by_text('The dashboard does not respond').wait_for()
+    assert page.get_by_text('Connection lost: this is what was received last.').is_visible()
+    dimmed = page.evaluate("""() => ['.fer-frame img', '.fer-face', '.fer-line'].map(
+        (name) => Number(getComputedStyle(document.querySelector(name)).opacity))""")
+    assert max(dimmed) < 0.5
     with Dashboard(tmp_path / 'log2', port=urlsplit(url).port) as dashboard:
         assert dashboard.url == url
         page.locator('.fer-banner').get_by_text('Connected again.').wait_for()

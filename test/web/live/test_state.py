@@ -8,6 +8,7 @@ from dashboard_harness import face
 
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
+from fer_ros.web.live.csv_recorder import UNDO
 from fer_ros.web.live.state import NO_IMAGE, WANTED, LiveState
 
 STEP = 100_000_000
@@ -72,6 +73,27 @@ def test_another_time_line_begins_anew(state, clear):
     new = state.update(old['epoch'], old['frame'])
     assert new['epoch'] != old['epoch'] and new['frame'] == 1
     assert points(new) == {'fb': [[0.0, 0.0, 0.0]]}
+
+
+def test_cleared_lines_come_back_for_a_while_with_what_came_since(state, clock):
+    for index in range(3):
+        state.frame(frame(index, face('fa', 0.5)), None)
+    old = state.update()
+    state.clear()
+    state.frame(frame(3, face('fa', 0.9)), None)
+    cleared = state.update(old['epoch'], old['frame'])
+    assert cleared['epoch'] != old['epoch'] and points(cleared) == {'fa': [[0.3, 0.8, 0.8]]} and cleared['cleared']
+    clock.now += UNDO
+    assert state.restore()
+    restored = state.update(cleared['epoch'], cleared['frame'])
+    assert points(restored)['fa'] == [*points(old)['fa'], [0.3, 0.8, 0.8]] and not restored['cleared']
+    assert not state.restore()
+    state.clear()
+    clock.now += UNDO + 1
+    assert not state.restore() and not state.update()['cleared'] and state.update()['lines'] == []
+    state.clear()
+    state.frame(frame(0, face('fb', 0.5), start=10**17), None)
+    assert not state.restore() and points(state.update()) == {'fb': [[0.0, 0.0, 0.0]]}, 'another time line'
 
 
 def test_a_frame_out_of_order_is_left_out(state):
