@@ -120,6 +120,8 @@ class Connection:
     inactive = 'The node fer is {state}'
     no_image = 'No image for {seconds} s on {topic}: {count} publishers'
     no_image_1 = 'No image for {seconds} s on {topic}: 1 publisher'
+    lost = 'Camera lost: no image for {seconds} s on {topic}: {count} publishers'
+    lost_1 = 'Camera lost: no image for {seconds} s on {topic}: 1 publisher'
     silence = 'No result for {seconds} s'
 
 

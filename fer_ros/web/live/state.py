@@ -229,8 +229,12 @@ class LiveState:
             return {'level': 'error', 'text': Connection.inactive.format(state=health.state), 'detail': health.message}
         if silence >= NO_IMAGE:
             topic, count = health.image_topic, health.publishers
-            template = Connection.silence if not topic else (
-                Connection.no_image_1 if count == 1 else Connection.no_image)
+            if not topic:
+                template = Connection.silence
+            elif last_arrival is None:
+                template = Connection.no_image_1 if count == 1 else Connection.no_image
+            else:
+                template = Connection.lost_1 if count == 1 else Connection.lost
             return {'level': 'error', 'text': template.format(seconds=int(silence), topic=topic, count=count),
                     'detail': health.message}
         if last_arrival is None:

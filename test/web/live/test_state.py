@@ -140,14 +140,18 @@ def test_what_is_wrong_is_said(state, clock):
     assert status['detail'] == 'remap the topic' and status['level'] == 'error'
     state.health(Health(2, '', image_topic='/camera/image_raw', publishers=1))
     assert state.update()['status']['text'].endswith(': 1 publisher')
+    state.frame(frame(0), 0.1)
+    clock.now += NO_IMAGE
+    state.health(Health(2, 'remap the topic', image_topic='/camera/image_raw'))
+    assert state.update()['status']['text'] == 'Camera lost: no image for 3 s on /camera/image_raw: 0 publishers'
     state.health(Health(0, 'inactive', 'inactive'))
     assert state.update()['status']['text'] == 'The node fer is inactive'
     state.health(Health(1, 'latency 0.50 s'))
-    state.frame(frame(0), 0.5)
+    state.frame(frame(1), 0.5)
     status = state.update()['status']
     assert (status['level'], status['detail']) == ('warn', 'latency 0.50 s')
     clock.now += 60
-    state.frame(frame(1), 0.5)
+    state.frame(frame(2), 0.5)
     assert state.update()['status']['level'] == 'ok', 'old diagnostics do not speak of the present'
 
 
