@@ -64,6 +64,8 @@ class Video:
     smoothed = 'thick: smoothed'
     raw = 'thin: raw'
     chart = 'Valence of each face over the length of the video'
+    summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
+    summary_none = 'No face.'
     positive = 'positive'
     neutral = 'neutral'
     negative = 'negative'
@@ -141,6 +143,8 @@ class Live:
     lost = 'The dashboard does not respond. Reconnecting …'
     back = 'Connected again.'
     chart = 'Valence of each face over the last {seconds} seconds'
+    summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
+    summary_none = 'No face.'
     seconds_axis = 'seconds before now'
     smoothed = 'thick: smoothed'
     raw = 'thin: raw'
@@ -193,6 +197,8 @@ class Live:
     webcam_problem = 'The webcam stopped: {problem}'
     no_service = 'The node fer does not respond. Is it running?'
     shortcuts = 'Keyboard'
+    keys_on = 'Shortcuts of a single key'
+    spoken = '{face}: {emotion}'
     shortcut_list = (
         ('0', 'show the primary face'),
         ('1 to 9', 'show the N-th face of the list'),

@@ -1,9 +1,11 @@
 // The content of the tab Live. It fetches image and values itself, the next one after the last was shown, so that a
 // slow browser receives fewer of them.
 import { echarts } from "nicegui-echart";
-import { shade, signed, valenceOption } from "fer-chart";
+import { keysOn, shade, signed, summary, switchKeys, valenceOption } from "fer-chart";
 
 const PERIOD = 200; // ms between two updates of lines and numbers
+const SETTLED = 1500; // ms for which an emotion must last until it is announced
+const WORDS = 5000; // ms between two summaries of the lines
 const RETRY = 1000; // ms after a failure
 const CHOSEN = "fer-chosen"; // remembers the chosen face over a reload
 const LOST = "fer-lost"; // remembers over a reload that the connection was lost
@@ -13,6 +15,7 @@ export default {
   template: `
 <div class="fer-live" :class="{ 'fer-outdated': lost }">
   <p class="fer-unseen" role="status">{{ announced }}</p>
+  <p class="fer-unseen" role="status" data-testid="spoken">{{ spoken }}</p>
   <div class="fer-banner" :class="'fer-' + connection.level">
     <strong>{{ connection.text }}</strong>
     <span v-if="connection.detail" class="fer-detail">{{ connection.detail }}</span>
@@ -60,8 +63,9 @@ export default {
 
   <section class="fer-card fer-line" :aria-label="texts.heading_line">
     <h2>{{ texts.heading_line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
-    <div ref="chart" class="fer-chart" role="img"
+    <div ref="chart" class="fer-chart" role="img" aria-describedby="fer-live-summary"
       :aria-label="texts.chart.replace('{seconds}', seconds)"></div>
+    <p id="fer-live-summary" class="fer-unseen" data-testid="summary">{{ inWords }}</p>
   </section>
 
   <section class="fer-card fer-status" :aria-label="texts.heading_status">
@@ -111,8 +115,10 @@ export default {
       </template>
       <span v-if="webcam.problem" role="alert">{{ texts.webcam_problem.replace("{problem}", webcam.problem) }}</span>
     </div>
-    <details>
+    <details class="fer-hint">
       <summary>{{ texts.shortcuts }}</summary>
+      <label class="fer-check"><input type="checkbox" :checked="keys" @change="setKeys($event.target.checked)">
+        {{ texts.keys_on }}</label>
       <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
         <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
     </details>
@@ -121,6 +127,9 @@ export default {
 
   data() {
     return {
+      spoken: "", // to screen readers: the emotion of the face shown, when it has changed for a while
+      inWords: "", // the lines
+      keys: keysOn(),
       announced: "", // to screen readers: not the seconds that pass, only what changes
       answer: null, // the newest of /live/state, as it came
       chosen: sessionStorage.getItem(CHOSEN) ?? "", // a face's id; empty: the primary face
@@ -139,6 +148,10 @@ export default {
     recording() { return this.answer?.recording ?? { state: "empty" }; },
     webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },
     face() { return this.faces.find((face) => face.id === (this.chosen || this.answer.primary)); },
+    toSpeak() {
+      return this.face ? this.texts.spoken.replace("{face}", this.face.id).replace("{emotion}", this.face.emotion)
+        : this.missing;
+    },
     missing() {
       if (this.chosen) {
         return `${this.texts.chosen_away.replace("{face}", this.chosen)}. ${this.texts.chosen_away_detail}`;
@@ -175,6 +188,10 @@ export default {
     chosen() { sessionStorage.setItem(CHOSEN, this.chosen); },
     paused() { this.announced = this.connection.text; },
     "connection.level"() { this.announced = this.connection.text; },
+    toSpeak() {
+      clearTimeout(this.speaking);
+      this.speaking = setTimeout(() => (this.spoken = this.toSpeak), SETTLED);
+    },
   },
 
   mounted() {
@@ -189,6 +206,7 @@ export default {
     window.addEventListener("keydown", this.onKey);
     this.loop(this.update, PERIOD);
     this.loop(this.showPicture, 0);
+    this.summing = setInterval(() => this.sumUp(), WORDS);
   },
 
   // NiceGUI keeps hidden tabs.
@@ -198,6 +216,8 @@ export default {
   unmounted() {
     this.ended = true;
     clearTimeout(this.told);
+    clearTimeout(this.speaking);
+    clearInterval(this.summing);
     window.removeEventListener("keydown", this.onKey);
     this.resizer.disconnect();
     this.chart.dispose();
@@ -293,6 +313,17 @@ export default {
       await new Promise(requestAnimationFrame); // no sooner the next than this one is seen
     },
 
+    sumUp() {
+      if (document.hidden || this.away) return;
+      this.inWords = summary([...this.lines].map(([id, { points }]) =>
+        ({ id, smoothed: points.map((point) => point ?? [null, null]) })), this.texts);
+    },
+
+    setKeys(on) {
+      switchKeys(on);
+      this.keys = on;
+    },
+
     shade(colour) { return shade(colour, this.dark); },
 
     percent(value) { return Math.round(100 * value) + " %"; },
@@ -326,7 +357,7 @@ export default {
     pause() { this.paused = !this.paused; },
 
     pressed(event) {
-      if (this.away || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+      if (!keysOn() || this.away || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
       if (event.target.closest("input:not([type=radio]), textarea, select, [contenteditable], .q-dialog")) return;
       const key = event.key.toLowerCase();
       if (/^[0-9]$/.test(key) && this.options[key]) this.chosen = this.options[key].id;

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from nicegui import ui
+from nicegui import core, ui
 
 from fer_ros.web.live.page import LivePage, LiveSource
 from fer_ros.web.server.access import Access
@@ -16,7 +16,7 @@ from fer_ros.web.server.connections import ConnectionLimits, Connections, HttpCo
 from fer_ros.web.server.logs import throttle
 from fer_ros.web.server.settings import SettingsError, WebSettings
 from fer_ros.web.texts import Page
-from fer_ros.web.theme import STYLE
+from fer_ros.web.theme import COLOURS, STYLE
 from fer_ros.web.video.page import VideoPage
 
 VIDEO_TAB = 'video'
@@ -51,6 +51,7 @@ class Server:
         application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         application.router.routes += [*self._live.routes(), *self._video.routes()]
         ui.page('/', title=Page.title, language='en-US')(self._build)
+        core.app.config.quasar_config['loadingBar']['skipHijack'] = True  # it would show uploads, without a name
         # Without storage_secret NiceGUI sets no cookie and writes no file.
         ui.run_with(application, dark=None, tailwind=False, show_welcome_message=False, favicon=None,
                     reconnect_timeout=5.0)
@@ -89,8 +90,11 @@ class Server:
     def _build(self, tab: str = '') -> None:
         """Fill the page; ``?tab=video`` opens that tab, so that loading the page again comes back to it."""
         ui.add_css(STYLE)
+        ui.colors(**COLOURS)
         with ui.header().classes('fer-header'):
             ui.link(Page.skip, '#content').classes('fer-skip')
+            with ui.element('h1').classes('fer-unseen'):
+                ui.label(Page.title)
             with ui.tabs().props('dense inline-label') as tabs:
                 live, video = ui.tab(Page.live), ui.tab(Page.video)
             tabs.on('update:model-value', js_handler=f"""(name) => history.replaceState(
@@ -99,9 +103,10 @@ class Server:
             _theme_button()
         shown = video if tab == VIDEO_TAB else live
         with ui.tab_panels(tabs, value=shown, animated=False).classes('fer-panels').props('id=content'):
-            with ui.tab_panel(live):
+            # Quasar wraps each in a tab panel of its own.
+            with ui.tab_panel(live).props('role=presentation'):
                 self._live.build()
-            with ui.tab_panel(video):
+            with ui.tab_panel(video).props('role=presentation'):
                 self._video.build()
 
 

@@ -1,6 +1,6 @@
 // The content of the tab Video: choice of a video, progress, and then the player with image, lines and downloads.
 import { echarts } from "nicegui-echart";
-import { shade, signed, valenceOption } from "fer-chart";
+import { shade, signed, summary, valenceOption } from "fer-chart";
 
 const SOON = 400; // ms between two looks at a job that goes on
 const LATER = 5000; // ms else; they also say that the page is still there
@@ -66,9 +66,11 @@ export default {
     <section class="fer-card fer-line" :aria-label="texts.line">
       <h2>{{ texts.line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
       <div class="fer-scrub" @pointerdown="scrub" @pointermove="scrub">
-        <div ref="chart" class="fer-chart" role="img" :aria-label="texts.chart"></div>
+        <div ref="chart" class="fer-chart" role="img" :aria-label="texts.chart" aria-describedby="fer-video-summary">
+        </div>
         <div ref="veil" class="fer-veil"></div>
       </div>
+      <p id="fer-video-summary" class="fer-unseen" data-testid="video-summary">{{ inWords }}</p>
       <div class="fer-controls">
         <q-btn round unelevated class="fer-main" :icon="playing ? 'pause' : 'play_arrow'"
           :aria-label="playing ? texts.pause : texts.play" @click="toggle"/>
@@ -100,6 +102,7 @@ export default {
       over: false,
       dark: false,
       playing: false,
+      inWords: "", // the lines
       shown: 0, // number of the frame in the picture
       count: 1,
     };
@@ -301,6 +304,7 @@ export default {
         });
         return { ...face, smoothed: points(face.valence), raw: points(face.raw) };
       });
+      this.inWords = summary(lines, this.texts);
       const axis = { min: 0, max: Math.max(times.at(-1), 0.1), name: this.texts.seconds_axis,
         axisLabel: { formatter: (v) => String(Math.round(100 * v) / 100), hideOverlap: true } };
       this.chart.setOption(valenceOption({ palette: this.palette, names: this.texts, lines, axis, dark: this.dark }),
