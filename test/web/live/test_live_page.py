@@ -51,7 +51,7 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     fer.faces = (face('fa', 0.2, 0.4),)
     page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] < 0')
     fer.faces = ()
-    page.get_by_text('No face in view').wait_for()
+    page.locator('.fer-face').get_by_text('No face in view').wait_for()
     count = len(page.evaluate(LINES)['fa'])
     time.sleep(0.5)
     assert len(page.evaluate(LINES)['fa']) <= count, 'no points while there is no face'
@@ -85,7 +85,7 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     frame.click(position={'x': size['width'] * 460 / 640, 'y': size['height'] * 140 / 480})
     assert page.get_by_role('radio', name=re.compile('^fb ')).is_checked()
     fer.faces = (face('fa', 0.9),)
-    page.get_by_text('fb is not in view').wait_for()
+    page.locator('.fer-face').get_by_text('fb is not in view').wait_for()
     frame.click(position={'x': 2, 'y': 2})
     page.get_by_text('happy 90 %').wait_for()
     assert emotion.inner_text() == 'happy 90 %'
@@ -166,15 +166,15 @@ def test_the_page_says_what_is_so(dashboard, fer, browser):
     page.keyboard.press('2')
     page.get_by_text('sad 90 %').wait_for()
     fer.faces = (face('fa', 0.9),)
-    page.get_by_text('fb is not in view').wait_for()
+    page.locator('.fer-face').get_by_text('fb is not in view').wait_for()
     gone = page.get_by_role('radio', name=re.compile('^fb away'))
     assert gone.is_checked(), 'what is chosen stays in the list'
     page.reload()
-    page.get_by_text('fb is not in view').wait_for()
+    page.locator('.fer-face').get_by_text('fb is not in view').wait_for()
     page.get_by_role('radio', name='Primary face').check()
     gone.wait_for(state='detached')
     fer.primary = False
-    page.get_by_text('The primary face is not in this frame').wait_for()
+    page.locator('.fer-face').get_by_text('The primary face is not in this frame').wait_for()
     assert page.get_by_role('radio', name=re.compile('^fa ')).is_visible()
     fer.primary = True
     receiving(page)
@@ -193,7 +193,7 @@ def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
         receiving(page)
         fer.silent = True
         page.locator('.fer-banner').get_by_text('on /camera/image_raw: 0 publishers').wait_for()
-        assert page.get_by_text('No face in view').is_visible()
+        assert page.locator('.fer-face').get_by_text('No face in view').is_visible()
         fer.silent = False
         receiving(page)
     page.locator('.fer-banner').get_by_text('The node fer is not running: no publisher on /fer/faces').wait_for()
