@@ -59,15 +59,19 @@ class Connection:
 
 
 class _Pool:
-    def __init__(self, most: int, by_address: int, exempt: Callable[[str], bool]) -> None:
-        self._most, self._by_address, self._exempt = most, by_address, exempt
+    def __init__(self, most: int, by_address: int, exempt: Callable[[str], bool], busy_too: bool) -> None:
+        self._most, self._by_address, self._exempt, self._busy_too = most, by_address, exempt, busy_too
         self._members: dict[Connection, str] = {}
 
     def __contains__(self, connection: Connection) -> bool:
         return connection in self._members
 
     def add(self, connection: Connection, address: str) -> bool:
-        """Add it; where there is no place, the longest idle one is closed. False if none is idle."""
+        """Add it; where there is no place, the oldest one that is idle, or `busy_too`, is closed.
+
+        Returns:
+            False if there is none.
+        """
         counts = Counter(self._members.values())
         if counts[address] >= self._by_address and not self._exempt(address) and not self._make_room(address):
             return False
@@ -77,11 +81,12 @@ class _Pool:
         return True
 
     def _make_room(self, address: str) -> bool:
-        idle = next((c for c, a in self._members.items() if a == address and c.is_idle()), None)
-        if idle is None:
+        own = (connection for connection, owner in self._members.items() if owner == address)
+        oldest = next((connection for connection in own if self._busy_too or connection.is_idle()), None)
+        if oldest is None:
             return False
-        self.remove(idle)
-        idle.transport.abort()
+        self.remove(oldest)
+        oldest.transport.abort()
         return True
 
     def remove(self, connection: Connection) -> None:
@@ -98,8 +103,9 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits, is_proxy: Callable[[str], bool] = lambda _: False) -> None:
         self.limits = limits
-        self._strangers = _Pool(limits.strangers, limits.strangers_by_address, is_proxy)
-        self._admitted = _Pool(limits.admitted, limits.admitted_by_address, is_proxy)
+        # A request of a stranger is answered at once or waits for the stranger: an old one is no loss.
+        self._strangers = _Pool(limits.strangers, limits.strangers_by_address, is_proxy, busy_too=True)
+        self._admitted = _Pool(limits.admitted, limits.admitted_by_address, is_proxy, busy_too=False)
         self._by_transport: dict[asyncio.Transport, Connection] = {}
 
     def open(self, transport: asyncio.Transport, address: str) -> Connection | None:

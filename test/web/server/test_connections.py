@@ -148,6 +148,39 @@ def test_idle_connections_of_many_addresses_take_places_from_nobody(site):
             client.close()
 
 
+@pytest.mark.parametrize('kind', ['a login that does not end', 'wrong tokens', 'answered, and sends on'])
+def test_busy_connections_of_many_strangers_take_places_from_nobody(site, kind):
+    path, length, body = {'a login that does not end': ('/login', 100, b'token=wr'),
+                          'wrong tokens': ('/login', 11, b'token=wrong'),
+                          'answered, and sends on': ('/', 1_000_000, b'x')}[kind]
+    request = site.head(path, 'POST', f'Content-Length: {length}') + body
+    with site.viewer() as viewer:
+        ended = threading.Event()
+
+        def attack(number: int) -> None:
+            while not ended.is_set():
+                with suppress(OSError):
+                    client = site.connect(request, source=f'127.0.2.{number}')
+                    client.settimeout(1.0)
+                    with suppress(OSError):
+                        client.recv(4096)
+                    client.close()
+        attackers = [threading.Thread(target=attack, args=(number % 10 + 1,)) for number in range(30)]
+        for attacker in attackers:
+            attacker.start()
+        try:
+            time.sleep(0.5)
+            for _ in range(5):
+                assert viewer.get('/').text == '0'
+                with httpx.Client(base_url=viewer.base_url, cookies=viewer.cookies, timeout=10) as anew:
+                    assert anew.get('/').text == '0'
+                time.sleep(0.1)
+        finally:
+            ended.set()
+            for attacker in attackers:
+                attacker.join()
+
+
 def test_who_is_in_can_take_all_places_of_the_own_address_only(site):
     with site.viewer('127.0.0.2') as greedy:
         cookie = f'Cookie: fer_dashboard_1={greedy.cookies["fer_dashboard_1"]}'
