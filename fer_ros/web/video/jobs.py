@@ -37,7 +37,8 @@ _MESSAGES = 100
 """Number of failed jobs whose message is kept."""
 # The environment may hold secrets, and the process decodes files of strangers: it gets what it may need.
 _PASSED = {'PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'CONDA_PREFIX', 'AMENT_PREFIX_PATH',
-           'XDG_DATA_HOME', '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
+           'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MPLCONFIGDIR', 'USER', 'LOGNAME',
+           '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
 _PASSED_PREFIXES = ('LC_', 'LD_', 'PYTHON', 'CUDA_', 'NVIDIA_', 'OMP_', 'MKL_', 'OPENBLAS_', 'ORT_', 'OPENCV_',
                     'MALLOC_')
 
