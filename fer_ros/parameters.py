@@ -210,6 +210,8 @@ DASHBOARD = (
               'graph.', read_only=True),
     Parameter('allowed_hosts', '', 'Additional host names, separated by spaces, under which browsers may request the '
               'page.', read_only=True),
+    Parameter('trusted_proxies', '', 'Addresses or networks of reverse proxies, separated by spaces, whose '
+              'X-Forwarded-For and X-Forwarded-Proto are believed. Requires an access_token.', read_only=True),
     Parameter('seconds', 60.0, 'Length of the live time axis.', 's', (5.0, 600.0), read_only=True),
     Parameter('image_rate', 15.0, 'Maximum rate of live images.', 'Hz', (0.5, 60.0), read_only=True),
     Parameter('image_width', 960, 'Maximum width of live images; wider ones are scaled down.', 'px', (160, 3840),

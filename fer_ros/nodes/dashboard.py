@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 import rclpy
@@ -29,14 +30,12 @@ from fer_ros.nodes.node_parameters import declare, filled
 from fer_ros.nodes.program import SIGNALS, WAKE_UP, Ending, Stop, fail, program
 from fer_ros.nodes.shared_memory import remove_orphans
 from fer_ros.parameters import DASHBOARD
+from fer_ros.results import wire
 from fer_ros.results.faces import decode
-from fer_ros.web.live.state import Health, LiveState
+from fer_ros.results.health import decode_health
+from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
-from fer_ros.web.server.settings import SettingsError, WebSettings
-
-TOKEN_VARIABLE = 'FER_ROS_ACCESS_TOKEN'
-"""Environment variable used if the parameter access_token is empty; parameters are visible in the ROS graph."""
-
+from fer_ros.web.server.settings import TOKEN_VARIABLE, SettingsError, WebSettings
 
 LOOK_PERIOD = 0.2
 """Seconds between two checks for viewers and publishers."""
@@ -54,7 +53,9 @@ class DashboardNode(Node):
     def __init__(self, **kwargs):
         super().__init__('dashboard', **kwargs)
         values = declare(self, DASHBOARD)
-        values.access_token = values.access_token or os.environ.get(TOKEN_VARIABLE, '')
+        # Removed, so that no process started from here inherits it: one of them decodes files of strangers.
+        from_environment = os.environ.pop(TOKEN_VARIABLE, '')
+        values.access_token = values.access_token or from_environment
         self.settings = filled(WebSettings, values)
         faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                          qos_overriding_options=qos.overridable())
@@ -74,9 +75,11 @@ class DashboardNode(Node):
         try:
             frame = decode(message.data)
         except ValueError as error:
+            self.state.left_out(1)
             self.get_logger().warning(f'message on {self._faces_topic} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
+        self._report(frame.left_out, self._faces_topic)
         latency = (clock - frame.stamp_ns) * 1e-9 if frame.stamp_ns else None
         if latency is None:  # the camera driver does not stamp
             frame = dataclasses.replace(frame, stamp_ns=clock)
@@ -85,7 +88,16 @@ class DashboardNode(Node):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name == self._status_name:
-                self.state.health(Health(status.level[0], status.message, {v.key: v.value for v in status.values}))
+                health = decode_health(status.level[0], status.message, ((v.key, v.value) for v in status.values))
+                self._report(health.left_out, '/diagnostics')
+                self.state.health(health)
+
+    def _report(self, left_out: Sequence[str], topic: str) -> None:
+        """Count the values of a message that were left out, and log why."""
+        if left_out:
+            self.state.left_out(len(left_out))
+            self.get_logger().warning(f'{len(left_out)} values of a message on {topic} left out: {left_out[0]}',
+                                      throttle_duration_sec=LOG_PERIOD)
 
     def _on_picture(self, message: Image) -> None:
         stamp = message.header.stamp
@@ -125,7 +137,7 @@ def _call(client: Client) -> Future[tuple[bool, str]]:
 
     def done(future) -> None:
         if not answer.cancelled():  # nobody waits any more
-            answer.set_result((future.result().success, future.result().message))
+            answer.set_result((future.result().success, wire.shown(future.result().message)))
     client.call_async(Trigger.Request()).add_done_callback(done)
     return answer
 

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Generic, TypeVar
@@ -21,11 +21,14 @@ from fer_ros.nodes.image_conversion import ConversionError, to_bgr
 from fer_ros.nodes.per_face import PerFace
 from fer_ros.perception import PipelineError
 from fer_ros.perception.settings import PipelineSettings
+from fer_ros.results import wire
 
 Picture = TypeVar('Picture')
 
 WAIT = 0.03
 """Seconds to wait for the other face images of an image."""
+LOG_PERIOD = 5.0
+"""Minimum seconds between two log messages about the same problem."""
 
 
 class CropBatcher(Generic[Picture]):
@@ -167,13 +170,21 @@ class HumansInput:
             self._batcher, self._followed = CropBatcher(), frozenset()
 
     def _on_tracked(self, message: IdsList) -> None:
-        self._followed = frozenset(message.ids)
+        self._followed = frozenset(self._valid(message.ids))
         self._faces.keep(self._followed)
         self._batcher.follow(self._followed)
-        if message.ids:
+        if self._followed:
             self._flush()
         else:
             self._handle(Crops(message.header, {}, {}, self._followed))
+
+    def _valid(self, ids: Iterable[str]) -> Iterator[str]:
+        """The ids that can be part of a topic name; the others are left out."""
+        for face_id in ids:
+            try:
+                yield wire.face_id(face_id)
+            except wire.BadValue as error:
+                self._node.get_logger().warning(f'left out: {error}', throttle_duration_sec=LOG_PERIOD)
 
     def _on_picture(self, face_id: str, picture: Image) -> None:
         stamp = picture.header.stamp

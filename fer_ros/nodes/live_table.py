@@ -103,6 +103,9 @@ class LiveTableNode(Node):
         except ValueError as error:
             self.get_logger().warning(f'message skipped: {error}', throttle_duration_sec=LOG_PERIOD)
             return
+        if frame.left_out:
+            self.get_logger().warning(f'{len(frame.left_out)} values of a message left out: {frame.left_out[0]}',
+                                      throttle_duration_sec=LOG_PERIOD)
         now = time.monotonic()
         if self._first is None:
             self._first = now

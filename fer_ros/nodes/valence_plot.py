@@ -4,6 +4,7 @@ It publishes the plot on ``~/plot`` while there are subscribers, shows it in a w
 it with its data on ``~/save`` and at exit.
 """
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from fer_ros.nodes.image_conversion import to_message
 from fer_ros.nodes.node_parameters import declare, watch
 from fer_ros.nodes.program import Stop, program, run
 from fer_ros.parameters import VALENCE_PLOT
-from fer_ros.results.faces import FacesFrame, decode
+from fer_ros.results.faces import decode
 from fer_ros.results.faces_csv import FacesCsv
 from fer_ros.results.history import FacesHistory
 
@@ -86,12 +87,15 @@ class ValencePlotNode(Node):
         try:
             frame = decode(message.data)
             if frame.stamp_ns == 0:  # the camera driver does not stamp
-                frame = FacesFrame(clock, frame.frame_id, frame.width, frame.height, frame.faces, frame.primary)
+                frame = dataclasses.replace(frame, stamp_ns=clock)
             outcome = self._history.add(frame)
         except ValueError as error:
             self.get_logger().warning(f'message on {self._subscription.topic_name} skipped: {error}',
                                       throttle_duration_sec=LOG_PERIOD)
             return
+        if frame.left_out:
+            self.get_logger().warning(f'{len(frame.left_out)} values of a message on {self._subscription.topic_name} '
+                                      f'left out: {frame.left_out[0]}', throttle_duration_sec=LOG_PERIOD)
         if outcome == 'late':
             self.get_logger().warning(f'frame with stamp {frame.stamp:.3f} skipped: not newer than the previous one',
                                       throttle_duration_sec=LOG_PERIOD)

@@ -4,10 +4,19 @@ import csv
 from typing import TextIO
 
 from fer_ros.emotions import EMOTIONS
+from fer_ros.results import wire
 from fer_ros.results.faces import FaceEmotion
 
 COLUMNS = ('time_s', 'frame', 'face_id', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'valence',
            'raw_valence', *EMOTIONS)
+_FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠')
+"""First characters of what spreadsheets take for a formula."""
+
+
+def text_cell(text: str) -> str:
+    """`text` as a cell that no spreadsheet takes for a formula: one line, with an apostrophe first where it must be."""
+    text = wire.shown(text)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 class FacesCsv:
@@ -30,6 +39,6 @@ class FacesCsv:
         """
         seconds, micros = divmod((time_ns + 500) // 1000, 1_000_000)
         self._writer.writerow((
-            f'{seconds}.{micros:06d}', frame, face.face_id,
-            *(f'{v:.1f}' for v in face.box), face.emotion,
+            f'{seconds}.{micros:06d}', frame, text_cell(face.face_id),
+            *(f'{v:.1f}' for v in face.box), text_cell(face.emotion),
             *(f'{v:.4f}' for v in (face.confidence, face.valence, face.raw_valence, *face.probabilities))))

@@ -18,15 +18,60 @@ from pathlib import Path
 import fer_ros
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
 from fer_ros.package_files import shared_file
+from fer_ros.web.server.settings import TOKEN_VARIABLE
 
 START = 120.0
 """Seconds until the first result is expected."""
 GRACE = 15.0
 """Seconds that a process has to end after a signal."""
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
+"""Seconds until a process that ended is started again: doubled with each time, up to the longest."""
+STABLE = 30.0
+"""Seconds after which a process counts as running: the next delay is the first again."""
+MOST_RESTARTS = 20
+"""Number of restarts in succession after which a process is left alone."""
 
 
 class DemoError(Exception):
     """The demo cannot continue; the message is one line."""
+
+
+class Restarts:
+    """When a process that ended is to be started again.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started = clock()
+        self._count = 0
+        self._due: float | None = None
+
+    def ended(self) -> float | None:
+        """Report that it has ended: seconds until it is to be started again, None if it is to be left alone."""
+        if self._clock() - self._started >= STABLE:
+            self._count = 0
+        if self._count == MOST_RESTARTS:
+            self._due = math.inf
+            return None
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** self._count)
+        self._count += 1
+        self._due = self._clock() + delay
+        return delay
+
+    @property
+    def waiting(self) -> bool:
+        """Whether its end has been reported, and it has not been started since."""
+        return self._due is not None
+
+    def start_now(self) -> bool:
+        """Whether it is time; true once."""
+        if self._due is None or self._clock() < self._due:
+            return False
+        self._due, self._started = None, self._clock()
+        return True
 
 
 class Processes:
@@ -35,14 +80,18 @@ class Processes:
     def __init__(self, logs: Path, environment: dict[str, str]):
         self._logs, self._environment = logs, environment
         self._running: dict[str, subprocess.Popen] = {}
+        self._arguments: dict[str, tuple[str, ...]] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
     def start(self, name: str, *arguments: str, to_terminal: bool = False) -> None:
         """Start fer_ros.nodes.<name>; with `to_terminal` its standard output is not redirected to the log."""
-        with self._log(name).open('wb') as log:
+        own = {key: value for key, value in self._environment.items() if key != TOKEN_VARIABLE or name == 'dashboard'}
+        self._arguments[name] = arguments
+        # A restarted process adds to its log.
+        with self._log(name).open('ab' if name in self._running else 'wb') as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, '-m', f'fer_ros.nodes.{name}', *arguments], stdin=subprocess.DEVNULL,
-                stdout=None if to_terminal else log, stderr=log, env=self._environment, start_new_session=True)
+                stdout=None if to_terminal else log, stderr=log, env=own, start_new_session=True)
 
     def wait_for(self, name: str, seconds: float, condition: Callable[[], bool] = lambda: False) -> None:
         """Wait until `name` has ended successfully, or `condition` holds.
@@ -57,6 +106,34 @@ class Processes:
                 return
             time.sleep(0.1)
         raise DemoError(f'no output from {name} within {seconds:.0f} s; see {self._logs}')
+
+    def serve(self, name: str) -> None:
+        """Wait until `name` has ended successfully; every other process that ends is started again.
+
+        Raises:
+            DemoError: `name` failed, or another process failed at once because of a mistake that it reports.
+        """
+        others = {other: Restarts() for other in self._running if other != name}
+        ran = {other: time.monotonic() for other in others}
+        while self._running[name].poll() is None:
+            for other, restarts in others.items():
+                if self._running[other].poll() is None:
+                    continue
+                if not restarts.waiting:
+                    if self._running[other].returncode > 0 and time.monotonic() - ran[other] < STABLE:
+                        self.check(may_end=name)
+                    self._report(other, restarts.ended())
+                if restarts.start_now():
+                    self.start(other, *self._arguments[other])
+            time.sleep(0.1)
+        if self._running[name].returncode:
+            raise DemoError(f'{name} exited: {self._last_line(name)}')
+
+    def _report(self, name: str, delay: float | None) -> None:
+        code = self._running[name].returncode
+        reason = f'was killed by {signal.Signals(-code).name}' if code < 0 else f'exited: {self._last_line(name)}'
+        then = f'starting it again in {delay:g} s' if delay is not None else f'not started again; see {self._logs}'
+        print(f'{name} {reason}; {then}', flush=True)
 
     def pid(self, name: str) -> int:
         """Process id of `name`."""
@@ -161,7 +238,7 @@ def run(video: str, seconds: float, output: Path) -> list[Path]:
 
 
 def run_dashboard(video: str, port: int, output: Path) -> None:
-    """Serve the page of the node `dashboard` until interrupted.
+    """Serve the page of the node `dashboard` until interrupted, whatever happens to the camera and to `fer`.
 
     Args:
         video: as for `run`; 'none': no source, for a camera that is selected on the page or already running.
@@ -180,7 +257,7 @@ def run_dashboard(video: str, port: int, output: Path) -> None:
         processes.wait_for('dashboard', START, lambda: 'the page is at' in processes.log('dashboard'))
         print(f'fer_ros on {"a camera selected on the page" if video == "none" else video or "the built-in clip"}: '
               f'http://127.0.0.1:{port} (press Ctrl-C to stop)', flush=True)
-        processes.wait_for('dashboard', math.inf)
+        processes.serve('dashboard')
     finally:
         processes.end()
 

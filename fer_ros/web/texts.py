@@ -21,7 +21,7 @@ class Login:
     submit = 'Open'
     hint = 'It was set by the person who started the dashboard.'
     wrong = 'This is not the access token.'
-    too_many = 'Too many attempts: wait {seconds} s.'
+    too_many = 'This is not the access token. After many attempts each one takes longer for {seconds} s.'
     opened = 'Open the dashboard'
 
 
@@ -33,6 +33,9 @@ class Refused:
     origin = 'Rejected: the request comes from another page.'
     token = 'Rejected: open the page and enter the access token first.'
     body = 'Rejected: more than {megabytes} MB.'
+    slow = 'Rejected: the request arrived too slowly. Try again, over a faster connection.'
+    address = 'Rejected: the address is too long.'
+    crowded = 'Rejected: too many connections. Close other windows of the dashboard, or try again later.'
 
 
 class Video:
@@ -61,6 +64,8 @@ class Video:
     smoothed = 'thick: smoothed'
     raw = 'thin: raw'
     chart = 'Valence of each face over the length of the video'
+    summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
+    summary_none = 'No face.'
     positive = 'positive'
     neutral = 'neutral'
     negative = 'negative'
@@ -74,6 +79,10 @@ class Video:
     png = 'Plot (PNG)'
     mp4 = 'Annotated video (MP4)'
     another = 'Another video'
+    replace = 'Remove the results of {name}?'
+    replace_hint = 'They are removed from this machine. Download first what you want to keep.'
+    remove = 'Remove results'
+    keep = 'Keep them'
     kept = ('The results are removed when you choose another video, after {minutes} minutes, or {away} minutes after '
             'the page was closed.')
 
@@ -91,6 +100,7 @@ class VideoErrors:
     cancelled = 'The upload was cancelled.'
     nothing = 'There is no such video.'
     full = 'This machine already holds the maximum number of videos: {count}. Try again later.'
+    results = 'There are results of another of your videos, perhaps in another tab. Remove them first.'
     busy = 'One of your videos is already being analysed. Cancel it first.'
     unreadable = 'The video cannot be decoded: it is damaged, incomplete or in an unsupported format.'
     resolution = 'The frames of {width}×{height} pixels are too large: at most {pixels} pixels are supported.'
@@ -112,6 +122,8 @@ class Connection:
     inactive = 'The node fer is {state}'
     no_image = 'No image for {seconds} s on {topic}: {count} publishers'
     no_image_1 = 'No image for {seconds} s on {topic}: 1 publisher'
+    lost = 'Camera lost: no image for {seconds} s on {topic}: {count} publishers'
+    lost_1 = 'Camera lost: no image for {seconds} s on {topic}: 1 publisher'
     silence = 'No result for {seconds} s'
 
 
@@ -126,9 +138,13 @@ class Live:
     no_picture = 'No image yet'
     no_picture_but_faces = 'No images are received. Is the parameter annotated of the node fer set to true?'
     paused = 'Paused'
+    paused_detail = 'Nothing on this page changes until you resume; the analysis and the recording go on.'
+    old = 'Connection lost: this is what was received last.'
     lost = 'The dashboard does not respond. Reconnecting …'
     back = 'Connected again.'
     chart = 'Valence of each face over the last {seconds} seconds'
+    summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
+    summary_none = 'No face.'
     seconds_axis = 'seconds before now'
     smoothed = 'thick: smoothed'
     raw = 'thin: raw'
@@ -138,8 +154,10 @@ class Live:
     choose = 'Face shown'
     primary = 'Primary face'
     nobody = 'No face in view'
-    no_primary = 'No primary face at the moment'
+    no_primary = 'The primary face is not in this frame. Choose a face above, or wait until another becomes primary.'
     chosen_away = '{face} is not in view'
+    chosen_away_detail = 'A face that comes back after a while has a new id: choose it above.'
+    away = 'away'
     valence = 'Valence'
     raw_valence = 'Raw'
     probabilities = 'Probabilities'
@@ -149,6 +167,9 @@ class Live:
     dropped = 'Dropped'
     dropped_unit = f'in {RATE_PERIOD:g} s'
     device = 'Device'
+    left_out = 'Invalid values left out'
+    calibrated = 'Calibrated faces'
+    none = 'none'
     unknown = '–'
     actions = 'Actions'
     pause = 'Pause'
@@ -164,7 +185,10 @@ class Live:
     calibrating = 'Look at the camera with a resting face for two seconds …'
     reset = 'Reset calibration'
     clear = 'Clear lines'
-    cleared = 'The lines were cleared.'
+    cleared = 'The lines were cleared, for all browsers.'
+    deleted = 'The recording was deleted.'
+    undo = 'Undo'
+    too_late = 'It is too late to undo this.'
     webcam = 'Webcam of this machine'
     webcam_start = 'Start {device}'
     webcam_stop = 'Stop webcam'
@@ -173,6 +197,8 @@ class Live:
     webcam_problem = 'The webcam stopped: {problem}'
     no_service = 'The node fer does not respond. Is it running?'
     shortcuts = 'Keyboard'
+    keys_on = 'Shortcuts of a single key'
+    spoken = '{face}: {emotion}'
     shortcut_list = (
         ('0', 'show the primary face'),
         ('1 to 9', 'show the N-th face of the list'),

@@ -10,6 +10,9 @@ STYLE = Path(__file__).with_name('style.css').read_text(encoding='utf-8')
 CHART = Path(__file__).with_name('chart')
 """Folder of the JavaScript module with which both tabs draw charts."""
 
+COLOURS = {'primary': '#0b4f7d', 'positive': '#00664a', 'negative': '#b3261e', 'info': '#0b4f7d'}
+"""Colours of buttons and notifications: white text on them has a contrast above 4.5, as required by WCAG 2 (1.4.3)."""
+
 LIGHT_GROUND: Colour = (255, 255, 255)
 DARK_GROUND: Colour = (29, 29, 29)
 """Background of the cards on which lines are drawn."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -83,6 +84,72 @@ def test_the_page_is_served_until_it_is_interrupted(start, tmp_path):
     assert process.returncode == 130
     assert err == ''
     assert not processes_with(f'port:={port}')
+
+
+def process_of(module: str, among: list[int]) -> int | None:
+    for pid in among:
+        with suppress(OSError):
+            if f'fer_ros.nodes.{module}'.encode() in Path(f'/proc/{pid}/cmdline').read_bytes():
+                return pid
+    return None
+
+
+@pytest.mark.parametrize('module', ['video_source', 'fer_node'])
+def test_the_page_outlives_the_camera_and_the_node_which_come_back(start, tmp_path, module):
+    pytest.importorskip('nicegui', reason='nicegui is not installed')
+    with socket.create_server(('127.0.0.1', 0)) as free:
+        port = free.getsockname()[1]
+    process = start('--dashboard', '--port', port, '--output', tmp_path / 'out')
+    assert f'http://127.0.0.1:{port} ' in process.stdout.readline()
+
+    def state() -> dict:
+        with urllib.request.urlopen(f'http://127.0.0.1:{port}/live/state', timeout=60) as answer:
+            return json.load(answer)
+
+    def children() -> list[int]:
+        return [int(pid) for pid in Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()]
+
+    def wait_until(condition) -> None:
+        end = time.monotonic() + 120
+        while not condition():
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.2)
+    wait_until(lambda: state()['frame'] > 10)
+    page = process_of('dashboard', children())
+    for delay in (1, 2):
+        frames = state()['frame']
+        killed = process_of(module, children())
+        os.kill(killed, signal.SIGKILL)
+        assert process.stdout.readline() == f'{module} was killed by SIGKILL; starting it again in {delay} s\n'
+        wait_until(lambda before=killed: process_of(module, children()) not in (None, before))
+        wait_until(lambda before=frames: state()['frame'] > before + 10 or state()['epoch'] > 1)
+        wait_until(lambda: state()['status']['level'] != 'error')
+    assert process_of('dashboard', children()) == page
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130 and err == ''
+    assert not processes_with(f'port:={port}')
+
+
+def test_a_part_is_started_again_after_longer_and_longer_times_and_then_no_more():
+    now = [0.0]
+    restarts = demo.Restarts(lambda: now[0])
+    delays = []
+    while (delay := restarts.ended()) is not None:
+        delays.append(delay)
+        assert restarts.waiting and not restarts.start_now()
+        now[0] += delay
+        assert restarts.start_now() and not restarts.waiting and not restarts.start_now()
+        now[0] += 5.0
+    assert delays == [1, 2, 4, 8, 16, *[30] * (demo.MOST_RESTARTS - 5)]
+    now[0] += 10**6
+    assert restarts.waiting and not restarts.start_now()
+    restarts = demo.Restarts(lambda: now[0])
+    assert [restarts.ended(), restarts.ended()] == [1, 2]
+    now[0] += demo.STABLE
+    assert restarts.start_now()
+    now[0] += demo.STABLE
+    assert restarts.ended() == 1, 'it ran for long enough'
 
 
 def test_a_port_in_use_ends_it_with_one_line(start, tmp_path):

@@ -60,6 +60,8 @@ class Fer:
 
     def __init__(self, rate: float = 15.0):
         self.faces: tuple[FaceEmotion, ...] = ()
+        self.primary = True
+        """Whether the first face is the primary one; else there is none."""
         self.silent = False
         """Publish nothing but diagnostics."""
         self.status = DiagnosticStatus(name='fer: faces', values=[
@@ -95,7 +97,7 @@ class Fer:
         stamp = self.node.get_clock().now()
         faces = self.faces
         self._faces.publish(String(data=encode(FacesFrame(
-            stamp.nanoseconds, 'camera', 640, 480, faces, faces[0].face_id if faces else None))))
+            stamp.nanoseconds, 'camera', 640, 480, faces, faces[0].face_id if faces and self.primary else None))))
         if self._annotated.get_subscription_count():
             picture = np.full((480, 640, 3), self.sent % 200, np.uint8)
             self._annotated.publish(to_message(picture, Header(stamp=stamp.to_msg(), frame_id='camera')))

@@ -6,6 +6,30 @@ export function shade(colour, dark) { return dark ? colour.dark : colour.light; 
 // With a sign, and a real minus.
 export function signed(value, digits = 2) { return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits); }
 
+// The lines in words, for those who do not see the chart.
+//   lines: [{id, smoothed: [[time, valence] or [null, null]]}]
+//   texts: {summary, summary_none}
+export function summary(lines, texts) {
+  const parts = lines.flatMap(({ id, smoothed }) => {
+    const values = smoothed.map((point) => point[1]).filter((value) => value !== null);
+    if (!values.length) return [];
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const least = values.reduce((a, b) => Math.min(a, b));
+    const most = values.reduce((a, b) => Math.max(a, b));
+    return [texts.summary.replace("{face}", id).replace("{last}", signed(values.at(-1))).replace("{mean}", signed(mean))
+      .replace("{least}", signed(least)).replace("{most}", signed(most))];
+  });
+  return parts.join(" ") || texts.summary_none;
+}
+
+// Whether shortcuts of a single key are on; off is remembered by the browser.
+const KEYS = "fer-keys-off";
+export function keysOn() { return localStorage.getItem(KEYS) === null; }
+export function switchKeys(on) {
+  if (on) localStorage.removeItem(KEYS);
+  else localStorage.setItem(KEYS, "1");
+}
+
 // An option for ECharts.
 //   lines: [{id, light, dark, dash, smoothed: [[time, valence] or [null, null]], raw: the same}]
 //   axis: options of the time axis that differ from the default

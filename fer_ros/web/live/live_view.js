@@ -1,17 +1,21 @@
 // The content of the tab Live. It fetches image and values itself, the next one after the last was shown, so that a
 // slow browser receives fewer of them.
 import { echarts } from "nicegui-echart";
-import { shade, signed, valenceOption } from "fer-chart";
+import { keysOn, shade, signed, summary, switchKeys, valenceOption } from "fer-chart";
 
 const PERIOD = 200; // ms between two updates of lines and numbers
+const SETTLED = 1500; // ms for which an emotion must last until it is announced
+const WORDS = 5000; // ms between two summaries of the lines
 const RETRY = 1000; // ms after a failure
+const CHOSEN = "fer-chosen"; // remembers the chosen face over a reload
 const LOST = "fer-lost"; // remembers over a reload that the connection was lost
 
 export default {
   props: { texts: Object, palette: Object, seconds: Number },
   template: `
-<div class="fer-live">
+<div class="fer-live" :class="{ 'fer-outdated': lost }">
   <p class="fer-unseen" role="status">{{ announced }}</p>
+  <p class="fer-unseen" role="status" data-testid="spoken">{{ spoken }}</p>
   <div class="fer-banner" :class="'fer-' + connection.level">
     <strong>{{ connection.text }}</strong>
     <span v-if="connection.detail" class="fer-detail">{{ connection.detail }}</span>
@@ -21,7 +25,8 @@ export default {
     <div class="fer-frame" :style="frameStyle" @click="chooseAt">
       <img ref="picture" v-show="pictureShown" :alt="texts.picture">
       <p v-if="!pictureShown" class="fer-empty">{{ faces.length ? texts.no_picture_but_faces : texts.no_picture }}</p>
-      <p v-if="paused" class="fer-paused">{{ texts.paused }}</p>
+      <p v-if="lost && pictureShown" class="fer-old">{{ texts.old }}</p>
+      <p v-else-if="paused" class="fer-paused">{{ texts.paused }}</p>
     </div>
   </section>
 
@@ -34,6 +39,7 @@ export default {
             :stroke-dasharray="option.face.dash.join(' ')"/></svg>
         <span class="fer-name">{{ option.name }}</span>
         <span v-if="option.face" class="fer-number">{{ option.face.emotion }} {{ signed(option.face.valence) }}</span>
+        <span v-else-if="option.id" class="fer-empty">{{ texts.away }}</span>
         <kbd v-if="index < 10" aria-hidden="true">{{ index }}</kbd>
       </label>
     </div>
@@ -57,8 +63,9 @@ export default {
 
   <section class="fer-card fer-line" :aria-label="texts.heading_line">
     <h2>{{ texts.heading_line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
-    <div ref="chart" class="fer-chart" role="img"
+    <div ref="chart" class="fer-chart" role="img" aria-describedby="fer-live-summary"
       :aria-label="texts.chart.replace('{seconds}', seconds)"></div>
+    <p id="fer-live-summary" class="fer-unseen" data-testid="summary">{{ inWords }}</p>
   </section>
 
   <section class="fer-card fer-status" :aria-label="texts.heading_status">
@@ -70,6 +77,8 @@ export default {
       <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
         status.dropped + " " + texts.dropped_unit }}</dd></div>
       <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
+      <div><dt>{{ texts.calibrated }}</dt><dd>{{ status.calibrated || texts.none }}</dd></div>
+      <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd></div>
     </dl>
   </section>
 
@@ -89,6 +98,10 @@ export default {
       <q-btn no-caps outline icon="face_retouching_off" :label="texts.reset" @click="$emit('reset')"/>
       <q-btn no-caps outline icon="clear_all" :label="texts.clear" @click="$emit('clear')"/>
     </div>
+    <p v-if="recording.restorable && recording.state === 'empty'" role="status" class="fer-undo">{{ texts.deleted }}
+      <q-btn no-caps outline icon="undo" :label="texts.undo" @click="$emit('undelete')"/></p>
+    <p v-if="answer?.cleared" role="status" class="fer-undo">{{ texts.cleared }}
+      <q-btn no-caps outline icon="undo" :label="texts.undo" @click="$emit('unclear')"/></p>
     <p v-if="recording.state !== 'empty'" data-testid="recording">{{ recordingText }}</p>
     <div v-if="webcam.devices.length" class="fer-buttons" role="group" :aria-label="texts.webcam">
       <span>{{ texts.webcam }}:</span>
@@ -102,8 +115,10 @@ export default {
       </template>
       <span v-if="webcam.problem" role="alert">{{ texts.webcam_problem.replace("{problem}", webcam.problem) }}</span>
     </div>
-    <details>
+    <details class="fer-hint">
       <summary>{{ texts.shortcuts }}</summary>
+      <label class="fer-check"><input type="checkbox" :checked="keys" @change="setKeys($event.target.checked)">
+        {{ texts.keys_on }}</label>
       <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
         <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
     </details>
@@ -112,9 +127,12 @@ export default {
 
   data() {
     return {
+      spoken: "", // to screen readers: the emotion of the face shown, when it has changed for a while
+      inWords: "", // the lines
+      keys: keysOn(),
       announced: "", // to screen readers: not the seconds that pass, only what changes
       answer: null, // the newest of /live/state, as it came
-      chosen: "", // a face's id; empty: the primary face
+      chosen: sessionStorage.getItem(CHOSEN) ?? "", // a face's id; empty: the primary face
       lost: false,
       back: false,
       dark: false,
@@ -130,8 +148,14 @@ export default {
     recording() { return this.answer?.recording ?? { state: "empty" }; },
     webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },
     face() { return this.faces.find((face) => face.id === (this.chosen || this.answer.primary)); },
+    toSpeak() {
+      return this.face ? this.texts.spoken.replace("{face}", this.face.id).replace("{emotion}", this.face.emotion)
+        : this.missing;
+    },
     missing() {
-      if (this.chosen) return this.texts.chosen_away.replace("{face}", this.chosen);
+      if (this.chosen) {
+        return `${this.texts.chosen_away.replace("{face}", this.chosen)}. ${this.texts.chosen_away_detail}`;
+      }
       return this.faces.length ? this.texts.no_primary : this.texts.nobody;
     },
     frameStyle() {
@@ -140,10 +164,13 @@ export default {
     },
     options() {
       const list = this.faces.map((face) => ({ id: face.id, name: face.id, face }));
+      // The chosen face stays in the list while it is away, so that it can be seen what is chosen.
+      if (this.chosen && !list.some(({ id }) => id === this.chosen)) list.push({ id: this.chosen, name: this.chosen });
       return [{ id: "", name: this.texts.primary }, ...list.sort((a, b) => (a.id < b.id ? -1 : 1))];
     },
     connection() {
       if (this.lost) return { level: "error", text: this.texts.lost };
+      if (this.paused) return { level: "warn", text: this.texts.paused, detail: this.texts.paused_detail };
       const told = { level: this.status.level ?? "ok", text: this.status.text ?? "", detail: this.status.detail };
       if (this.back) told.text = this.texts.back + " " + told.text;
       return told;
@@ -158,7 +185,13 @@ export default {
   },
 
   watch: {
+    chosen() { sessionStorage.setItem(CHOSEN, this.chosen); },
+    paused() { this.announced = this.connection.text; },
     "connection.level"() { this.announced = this.connection.text; },
+    toSpeak() {
+      clearTimeout(this.speaking);
+      this.speaking = setTimeout(() => (this.spoken = this.toSpeak), SETTLED);
+    },
   },
 
   mounted() {
@@ -173,6 +206,7 @@ export default {
     window.addEventListener("keydown", this.onKey);
     this.loop(this.update, PERIOD);
     this.loop(this.showPicture, 0);
+    this.summing = setInterval(() => this.sumUp(), WORDS);
   },
 
   // NiceGUI keeps hidden tabs.
@@ -182,6 +216,8 @@ export default {
   unmounted() {
     this.ended = true;
     clearTimeout(this.told);
+    clearTimeout(this.speaking);
+    clearInterval(this.summing);
     window.removeEventListener("keydown", this.onKey);
     this.resizer.disconnect();
     this.chart.dispose();
@@ -277,6 +313,17 @@ export default {
       await new Promise(requestAnimationFrame); // no sooner the next than this one is seen
     },
 
+    sumUp() {
+      if (document.hidden || this.away) return;
+      this.inWords = summary([...this.lines].map(([id, { points }]) =>
+        ({ id, smoothed: points.map((point) => point ?? [null, null]) })), this.texts);
+    },
+
+    setKeys(on) {
+      switchKeys(on);
+      this.keys = on;
+    },
+
     shade(colour) { return shade(colour, this.dark); },
 
     percent(value) { return Math.round(100 * value) + " %"; },
@@ -310,7 +357,7 @@ export default {
     pause() { this.paused = !this.paused; },
 
     pressed(event) {
-      if (this.away || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+      if (!keysOn() || this.away || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
       if (event.target.closest("input:not([type=radio]), textarea, select, [contenteditable], .q-dialog")) return;
       const key = event.key.toLowerCase();
       if (/^[0-9]$/.test(key) && this.options[key]) this.chosen = this.options[key].id;

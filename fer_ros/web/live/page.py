@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from nicegui import json, ui
 from starlette.requests import Request
@@ -52,24 +52,23 @@ class LivePage:
         recorder, webcam = self._state.recorder, self._live.webcam
         view.on('record', lambda: recorder.stop() if recorder.state()['state'] == 'running' else recorder.start())
         view.on('delete', recorder.delete)
-        view.on('clear', self._clear)
+        view.on('undelete', lambda: _or_too_late(recorder.restore()))
+        view.on('clear', self._state.clear)
+        view.on('unclear', lambda: _or_too_late(self._state.restore()))
         view.on('calibrate', lambda: self._ask(self._live.calibrate, Live.calibrating))
-        view.on('reset', lambda: self._ask(self._live.reset_calibration))
+        view.on('reset', lambda: self._ask(self._live.reset_calibration, kind='info'))
         view.on('webcam', lambda event: self._start_webcam(str(event.args)))
         view.on('webcamstop', lambda: asyncio.to_thread(webcam.stop))
 
-    def _clear(self) -> None:
-        self._state.clear()
-        ui.notify(Live.cleared)
-
-    async def _ask(self, service: Callable[[], Future[tuple[bool, str]]], while_waiting: str = '') -> None:
+    async def _ask(self, service: Callable[[], Future[tuple[bool, str]]], while_waiting: str = '',
+                   kind: Literal['positive', 'info'] = 'positive') -> None:
         if while_waiting:
             ui.notify(while_waiting, timeout=2500)
         try:
             success, message = await asyncio.wait_for(_answer(service), ANSWER)
         except asyncio.TimeoutError:
             success, message = False, Live.no_service
-        ui.notify(message, type='positive' if success else 'negative', timeout=8000, close_button='OK')
+        ui.notify(message, type=kind if success else 'negative', timeout=8000, close_button='OK')
 
     def _start_webcam(self, device: str) -> None:
         if self._state.image_publishers:
@@ -115,6 +114,11 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHAR
         self._props['texts'] = {name: value for name, value in vars(Live).items() if not name.startswith('_')}
         self._props['palette'] = palette()
         self._props['seconds'] = settings.seconds
+
+
+def _or_too_late(restored: bool) -> None:
+    if not restored:
+        ui.notify(Live.too_late, type='negative')
 
 
 async def _answer(service: Callable[[], Future[tuple[bool, str]]]) -> tuple[bool, str]:

@@ -8,17 +8,17 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from fer_ros import diagnostic_keys
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.valence_plot import longest_step
 from fer_ros.results.faces import FacesFrame
+from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
-from fer_ros.web.live.csv_recorder import CsvRecorder
+from fer_ros.web.live.csv_recorder import UNDO, CsvRecorder
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -32,16 +32,6 @@ FRESH = 3.5
 """Seconds for which a diagnostics message is valid; there is one per second."""
 WANTED = 5.0
 """Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """The diagnostics of the node `fer`."""
-
-    level: int = 0
-    """Level of diagnostic_msgs/DiagnosticStatus: 0 OK, 1 WARN, 2 ERROR, 3 STALE."""
-    message: str = ''
-    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,11 +68,13 @@ class LiveState:
         self._colours = FaceColours()
         self._styles: dict[str, dict] = {}
         self._epoch = self._newest = self._base_ns = 0
+        self._cleared, self._cleared_at = 0, -math.inf
+        """Number of frames whose points are hidden, and when that was asked for."""
         self._arrivals: deque[tuple[float, float | None]] = deque(maxlen=1000)
         self._start = clock()
         self._last_arrival: float | None = None
         self._health, self._health_at = Health(), -math.inf
-        self._publishers = 0
+        self._publishers = self._left_out = 0
         self._pictures = 0
         self._picture: Picture | None = None
         self._wanted_at = -math.inf
@@ -114,6 +106,7 @@ class LiveState:
     def _begin(self, stamp_ns: int) -> None:
         self._epoch += 1
         self._newest, self._base_ns = 0, stamp_ns
+        self._cleared, self._cleared_at = 0, -math.inf
         self._styles.clear()
 
     def picture(self, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
@@ -126,6 +119,11 @@ class LiveState:
         """Report the diagnostics of the node `fer`."""
         with self._lock:
             self._health, self._health_at = health, self._clock()
+
+    def left_out(self, count: int) -> None:
+        """Report how many values of a message, or 1 message, were left out because they do not follow the schema."""
+        with self._lock:
+            self._left_out += count
 
     def publishers(self, count: int) -> None:
         """Report the number of publishers on the topic of faces."""
@@ -152,37 +150,47 @@ class LiveState:
         self._picture = None
 
     def clear(self) -> None:
-        """Discard the lines."""
+        """Hide the lines drawn so far; `restore` shows them again for a while."""
         with self._lock:
-            self._history = FacesHistory(self.seconds, MAX_SAMPLES)
-            self._arrivals.clear()
-            self._begin(0)
+            self._cleared, self._cleared_at = self._newest, self._clock()
+            self._epoch += 1
+
+    def restore(self) -> bool:
+        """Show the lines again that were cleared; False if that was too long ago, or there is a new time line."""
+        with self._lock:
+            if self._clock() - self._cleared_at > UNDO:
+                return False
+            self._cleared, self._cleared_at = 0, -math.inf
+            self._epoch += 1
+            return True
 
     @property
     def image_topic(self) -> str:
         """The topic that `fer` subscribes to; empty if unknown."""
-        return self._now_of_health().values.get(diagnostic_keys.IMAGE_TOPIC, '')
+        return self._now_of_health().image_topic
 
     @property
     def image_publishers(self) -> int:
         """Number of publishers on that topic according to `fer`."""
-        return int(self._now_of_health().values.get(diagnostic_keys.PUBLISHERS, 0) or 0)
+        return self._now_of_health().publishers
 
     def update(self, epoch: int = 0, after: int = 0) -> dict:
         """The changes since the frame `after` of the time line `epoch`, ready for JSON.
 
         ``lines`` contains, for each face with new samples, its ``id``, style, and ``points``: [seconds, valence, raw
         valence], or null where the line has a gap. A new ``epoch`` means that all earlier points are obsolete.
+        ``cleared`` says whether lines were cleared that `restore` can show again.
         """
         now = self._clock()
         with self._lock:
-            after = after if epoch == self._epoch else 0
+            after = max(after if epoch == self._epoch else 0, self._cleared)
+            cleared = now - self._cleared_at <= UNDO
             series, last = self._history.series(), self._history.last
             stamps = self._history.stamps()
             newest, base, styles = self._newest, self._base_ns, dict(self._styles)
             arrivals = [latency for at, latency in self._arrivals if at > now - PERIOD]
             last_arrival = self._last_arrival
-            epoch = self._epoch
+            epoch, left_out = self._epoch, self._left_out
         # FacesHistory numbers frames from 0.
         gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
@@ -200,11 +208,13 @@ class LiveState:
                 **self._connection(now, last_arrival, health),
                 'rate': round(len(arrivals) / min(PERIOD, max(now - self._start, 0.1)), 1),
                 'latency': round(1000 * statistics.median(latencies)) if latencies else None,
-                'dropped': _whole(health.values.get(diagnostic_keys.recent('dropped'))),
-                'device': health.values.get(diagnostic_keys.DEVICE, ''),
-                'calibrated': health.values.get(diagnostic_keys.CALIBRATED_FACES, ''),
+                'dropped': health.dropped,
+                'device': health.device,
+                'calibrated': health.calibrated,
+                'left_out': left_out,
             },
             'recording': self.recorder.state(),
+            'cleared': cleared,
         }
 
     def _now_of_health(self) -> Health:
@@ -212,17 +222,19 @@ class LiveState:
 
     def _connection(self, now: float, last_arrival: float | None, health: Health) -> dict:
         """``level`` (ok, warn or error), ``text`` and ``detail``."""
-        state = health.values.get(diagnostic_keys.STATE, 'active')
         silence = now - (self._start if last_arrival is None else last_arrival)
         if self._publishers == 0:
             return {'level': 'error', 'text': Connection.no_node.format(topic=self._faces_topic), 'detail': ''}
-        if state != 'active':
-            return {'level': 'error', 'text': Connection.inactive.format(state=state), 'detail': health.message}
+        if health.state != 'active':
+            return {'level': 'error', 'text': Connection.inactive.format(state=health.state), 'detail': health.message}
         if silence >= NO_IMAGE:
-            topic = health.values.get(diagnostic_keys.IMAGE_TOPIC, '')
-            count = self.image_publishers
-            template = Connection.silence if not topic else (
-                Connection.no_image_1 if count == 1 else Connection.no_image)
+            topic, count = health.image_topic, health.publishers
+            if not topic:
+                template = Connection.silence
+            elif last_arrival is None:
+                template = Connection.no_image_1 if count == 1 else Connection.no_image
+            else:
+                template = Connection.lost_1 if count == 1 else Connection.lost
             return {'level': 'error', 'text': template.format(seconds=int(silence), topic=topic, count=count),
                     'detail': health.message}
         if last_arrival is None:
@@ -252,7 +264,3 @@ def _face(face, style: dict | None) -> dict:
     return {'id': face.face_id, **(style or {}), 'box': [round(v, 1) for v in face.box], 'emotion': face.emotion,
             'confidence': round(face.confidence, 3), 'valence': round(face.valence, 3),
             'raw': round(face.raw_valence, 3), 'probabilities': [round(p, 3) for p in face.probabilities]}
-
-
-def _whole(text: str | None) -> int | None:
-    return int(text) if text and text.isdecimal() else None

@@ -3,35 +3,33 @@
 It is an ASGI middleware around the whole application, so that no route can be missed.
 """
 
-import hashlib
-import hmac
+import asyncio
 import html
 import ipaddress
-import secrets
 import socket
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fer_ros.results import wire
+from fer_ros.web.server.bodies import Body
+from fer_ros.web.server.connections import CONNECTION
+from fer_ros.web.server.sessions import DELAY, SESSION, Guesses, Sessions, own_cookies
 from fer_ros.web.texts import Login, Page, Refused
 
-SESSION = 12 * 3600
-"""Lifetime of a session cookie in seconds."""
-ATTEMPTS = 5
-"""Number of wrong tokens from one address within `PERIOD` after which it has to wait."""
-ALL_ATTEMPTS = 50
-"""The same for all addresses together."""
-PERIOD = 60.0
-"""Seconds."""
 LOGIN_PATH = '/login'
 LOGIN_BODY = 4096
-"""Bytes."""
+"""Maximum bytes of what the login page sends."""
+LOGIN_S = 10.0
+"""Seconds in which it must arrive."""
+LONGEST_ADDRESS = 4096
+"""Maximum bytes of path and query of a request."""
+COOKIES = ('fer_video',)
+"""Names of the cookies that reach the application."""
 
 # Vue compiles the templates of NiceGUI in the browser, which requires eval; all content is from this server.
 POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -56,6 +54,7 @@ class Access:
     * The origin of a request, if any, must be this server. WebSockets and all methods except GET and HEAD must have it.
     * With a `token`, requests need a cookie, which the browser receives for the token on the login page or from
       ``/?token=``.
+    * A connection counts as admitted as long as its requests are; see `connections`.
 
     Args:
         app: the application.
@@ -69,21 +68,29 @@ class Access:
     def __init__(self, app: ASGIApp, *, token: str = '', allowed_hosts: Iterable[str] = (), max_body: int = 1 << 20,
                  port: int = 0, clock: Callable[[], float] = time.time) -> None:
         self.app = app
-        self._token = token
+        self._sessions = Sessions(token, clock) if token else None
         self._max_body = max_body
-        self._clock = clock
         self._cookie = f'fer_dashboard_{port}'
         name = socket.gethostname().lower()
         self._names = {'localhost', name, f'{name}.local', *(host.lower() for host in allowed_hosts)}
-        self._failures = Failures(clock)
+        self._guesses = Guesses(clock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or reject it."""
         if scope['type'] == 'lifespan':
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
+        scope = self._with_own_cookies(scope, headers)
+        connection = scope.get(CONNECTION)
+        refusal = self._refusal(scope, headers)
+        let_in = refusal is None and self._let_in(headers)
+        if connection is not None:
+            if not let_in:
+                connection.exclude()
+            elif not connection.admit(_address(scope)):
+                let_in, refusal = False, PlainTextResponse(Refused.crowded, 503, {'Connection': 'close'})
         if scope['type'] == 'websocket':
-            if self._refusal(scope, headers) or not self._let_in(headers):
+            if not let_in:
                 await receive()
                 return await send({'type': 'websocket.close', 'code': 1008})
             return await self.app(scope, receive, send)
@@ -95,15 +102,23 @@ class Access:
                     answer.setdefault(key, value)
             await send(message)
 
-        response = self._refusal(scope, headers) or await self._login(scope, headers, receive)
+        response = refusal or await self._login(scope, headers, receive, let_in)
         if response is not None:
             return await response(scope, receive, send_with_headers)
-        return await self.app(scope, self._bounded(receive), send_with_headers)
+        return await self.app(scope, Body(receive, self._max_body).receive, send_with_headers)
+
+    def _with_own_cookies(self, scope: Scope, headers: Headers) -> Scope:
+        kept = own_cookies('; '.join(headers.getlist('cookie')), COOKIES)
+        others = [(name, value) for name, value in scope['headers'] if name != b'cookie']
+        cookie = '; '.join(f'{name}={value}' for name, value in kept.items())
+        return {**scope, 'headers': [*others, (b'cookie', cookie.encode('latin-1'))] if kept else others}
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host, origin = headers.get('host', ''), headers.get('origin')
+        if len(scope.get('raw_path') or b'') + len(scope.get('query_string', b'')) > LONGEST_ADDRESS:
+            return PlainTextResponse(Refused.address, 414)
         if not self._answers_to(host):
-            return PlainTextResponse(Refused.host.format(host=host), 421)
+            return PlainTextResponse(Refused.host.format(host=wire.shown(host, 100)), 421)
         must_tell = scope['type'] == 'websocket' or scope['method'] not in ('GET', 'HEAD')
         if (must_tell and origin is None) or (origin is not None and _netloc(origin) != host.lower()):
             return PlainTextResponse(Refused.origin, 403)
@@ -126,118 +141,80 @@ class Access:
         except ValueError:
             return name in self._names
 
-    def _bounded(self, receive: Receive) -> Receive:
-        """Limit bodies without a Content-Length."""
-        received = 0
-
-        async def bounded() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get('body', b''))
-            return message if received <= self._max_body else {'type': 'http.disconnect'}
-        return bounded
-
     # Token
 
-    async def _login(self, scope: Scope, headers: Headers, receive: Receive) -> Response | None:
+    async def _login(self, scope: Scope, headers: Headers, receive: Receive, let_in: bool) -> Response | None:
         """The response to a request that is not authorised or concerns the token; None: the request is passed on."""
-        if not self._token:
+        if self._sessions is None:
             return None
-        address = (scope.get('client') or ('',))[0]
         if scope['path'] == LOGIN_PATH and scope['method'] == 'POST':
-            form = parse_qs((await _body(receive)).decode('utf-8', 'replace'))
-            return self._check(form.get('token', [''])[0], address)
+            try:
+                form = parse_qs((await _body(receive)).decode('utf-8', 'replace'))
+            except (asyncio.TimeoutError, ValueError):  # too many fields
+                return PlainTextResponse(Refused.slow, 408, {'Connection': 'close'})
+            return await self._check(self._sessions, form.get('token', [''])[0], scope, let_in)
         if scope['path'] == '/' and scope['method'] == 'GET' and b'token=' in scope['query_string']:
             query = parse_qs(scope['query_string'].decode('latin-1'))
-            return self._check(query.get('token', [''])[0], address)
-        if self._let_in(headers):
+            return await self._check(self._sessions, query.get('token', [''])[0], scope, let_in)
+        if let_in:
             return RedirectResponse('/', 303) if scope['path'] == LOGIN_PATH else None
         if 'text/html' in headers.get('accept', ''):
             return _login_page('', 401)
         return PlainTextResponse(Refused.token, 401)
 
-    def _check(self, token: str, address: str) -> Response:
-        wait = self._failures.wait(address)
+    async def _check(self, sessions: Sessions, token: str, scope: Scope, let_in: bool) -> Response:
+        address = _address(scope)
+        wait = 0.0 if let_in else self._guesses.wait(address)
         if wait > 0:
-            response = _login_page(Login.too_many.format(seconds=round(wait) + 1), 429)
-            response.headers['Retry-After'] = str(round(wait) + 1)
-            return response
-        if not _same(token, self._token):
-            self._failures.add(address)
+            await asyncio.sleep(DELAY)
+        if not sessions.opened_by(token):
+            if not let_in:
+                self._guesses.add(address)
+            if wait > 0:
+                seconds = round(wait) + 1
+                response = _login_page(Login.too_many.format(seconds=seconds), 429)
+                response.headers['Retry-After'] = str(seconds)
+                return response
             return _login_page(Login.wrong, 401)
-        # Not a redirect: a strict cookie would not be sent with it if another site linked here.
-        response = HTMLResponse('<!doctype html><meta http-equiv="refresh" content="0; url=/">'
-                                f'<title>{Page.title}</title><a href="/">{Login.opened}</a>')
-        response.set_cookie(self._cookie, self._session(), max_age=SESSION, path='/', httponly=True, samesite='strict')
-        response.headers['Cache-Control'] = 'no-store'
+        # Not a redirect: a strict cookie would not be sent with it if another site linked here. No referrer, since the
+        # address may contain the token.
+        response = HTMLResponse('<!doctype html><html lang="en"><meta http-equiv="refresh" content="0; url=/">'
+                                f'<title>{Page.title}</title><a href="/">{Login.opened}</a></html>',
+                                headers={'Referrer-Policy': 'no-referrer', 'Cache-Control': 'no-store'})
+        response.set_cookie(self._cookie, sessions.create(), max_age=SESSION, path='/', httponly=True,
+                            samesite='strict', secure=scope.get('scheme') == 'https')
         return response
 
-    def _session(self) -> str:
-        """A random session with its expiry, signed with the token: valid after a restart, but not with a new token."""
-        content = f'{secrets.token_hex(16)}.{int(self._clock()) + SESSION}'
-        return f'{content}.{self._signature(content)}'
-
-    def _signature(self, content: str) -> str:
-        return hmac.new(self._token.encode(), f'fer_ros dashboard {content}'.encode(), hashlib.sha256).hexdigest()
-
     def _let_in(self, headers: Headers) -> bool:
-        if not self._token:
+        if self._sessions is None:
             return True
-        try:
-            morsel = SimpleCookie(headers.get('cookie', '')).get(self._cookie)
-        except CookieError:
-            return False
-        content, _, signature = (morsel.value if morsel else '').rpartition('.')
-        if not _same(signature, self._signature(content)):
-            return False
-        return int(content.rpartition('.')[2]) > self._clock()
+        cookies = own_cookies('; '.join(headers.getlist('cookie')), (self._cookie,))
+        return self._sessions.valid(cookies.get(self._cookie, ''))
 
 
-class Failures:
-    """Counts the wrong tokens of the last minute by address.
-
-    Args:
-        clock: seconds.
-    """
-
-    _REMEMBERED = 1000
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._by_address: OrderedDict[str, deque[float]] = OrderedDict()
-        self._all: deque[float] = deque(maxlen=ALL_ATTEMPTS)
-
-    def add(self, address: str) -> None:
-        """Record a wrong token from `address`."""
-        now = self._clock()
-        self._all.append(now)
-        self._by_address.setdefault(address, deque(maxlen=ATTEMPTS)).append(now)
-        self._by_address.move_to_end(address)
-        while len(self._by_address) > self._REMEMBERED:
-            self._by_address.popitem(last=False)
-
-    def wait(self, address: str) -> float:
-        """Seconds until `address` may try again; 0 if it may now."""
-        now, own = self._clock(), self._by_address.get(address, deque())
-        return max([0.0, *(times[0] + PERIOD - now for times, most in ((own, ATTEMPTS), (self._all, ALL_ATTEMPTS))
-                           if len(times) == most)])
-
-
-def _same(a: str, b: str) -> bool:
-    return hmac.compare_digest(a.encode(), b.encode())
+def _address(scope: Scope) -> str:
+    """Address of the client, as told by a trusted proxy."""
+    return (scope.get('client') or ('',))[0]
 
 
 def _netloc(origin: str) -> str:
-    return urlsplit(origin).netloc.lower()
+    """Host and port of an origin; empty if it is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ''
 
 
 async def _body(receive: Receive) -> bytes:
-    body = b''
-    while True:
-        message = await receive()
-        body += message.get('body', b'')
-        if not message.get('more_body') or len(body) > LOGIN_BODY:
-            return body[:LOGIN_BODY]
+    """What the login page sends, cut to `LOGIN_BODY`. Raises TimeoutError of asyncio."""
+    async def whole() -> bytes:
+        body = b''
+        while True:
+            message = await receive()
+            body += message.get('body', b'')
+            if not message.get('more_body') or len(body) > LOGIN_BODY:
+                return body[:LOGIN_BODY]
+    return await asyncio.wait_for(whole(), LOGIN_S)
 
 
 def _login_page(problem: str, status: int) -> HTMLResponse:

@@ -7,6 +7,8 @@ from fer_ros.parameters import DASHBOARD, defaults
 
 _DEFAULTS = defaults(DASHBOARD)
 
+TOKEN_VARIABLE = 'FER_ROS_ACCESS_TOKEN'
+"""Environment variable used if the parameter access_token is empty; parameters are visible in the ROS graph."""
 SHORTEST_TOKEN = 12
 """Minimum number of characters of the token."""
 
@@ -20,13 +22,14 @@ class WebSettings:
     """Names, meaning, units and defaults are those of `fer_ros.parameters.DASHBOARD`.
 
     Raises:
-        SettingsError: everybody in the network could open the page, or the token is too short.
+        SettingsError: everybody in the network could open the page, the token is too short, or a proxy is no address.
     """
 
     host: str = _DEFAULTS['host']
     port: int = _DEFAULTS['port']
     access_token: str = _DEFAULTS['access_token']
     allowed_hosts: str = _DEFAULTS['allowed_hosts']
+    trusted_proxies: str = _DEFAULTS['trusted_proxies']
     seconds: float = _DEFAULTS['seconds']
     image_rate: float = _DEFAULTS['image_rate']
     image_width: int = _DEFAULTS['image_width']
@@ -43,6 +46,22 @@ class WebSettings:
         if self.access_token and len(self.access_token) < SHORTEST_TOKEN:
             raise SettingsError(f'access_token has {len(self.access_token)} characters, which is too short: use at '
                                 f'least {SHORTEST_TOKEN}')
+        for proxy in self.trusted_proxies.split():
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise SettingsError(f'trusted_proxies: {error}; name addresses such as 127.0.0.1 or networks such as '
+                                    '10.0.0.0/24, separated by spaces') from error
+        if self.trusted_proxies.split() and not self.access_token:
+            raise SettingsError('with trusted_proxies, other machines can reach the page: also set an access_token')
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether `address` is that of a trusted proxy."""
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in ipaddress.ip_network(proxy) for proxy in self.trusted_proxies.split())
 
 
 def _is_loopback(host: str) -> bool:

@@ -35,6 +35,12 @@ TICK = 0.2
 """Seconds between two checks of a process."""
 _MESSAGES = 100
 """Number of failed jobs whose message is kept."""
+# The environment may hold secrets, and the process decodes files of strangers: it gets what it may need.
+_PASSED = {'PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'CONDA_PREFIX', 'AMENT_PREFIX_PATH',
+           'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MPLCONFIGDIR', 'USER', 'LOGNAME',
+           '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
+_PASSED_PREFIXES = ('LC_', 'LD_', 'PYTHON', 'CUDA_', 'NVIDIA_', 'OMP_', 'MKL_', 'OPENBLAS_', 'ORT_', 'OPENCV_',
+                    'MALLOC_')
 
 
 @dataclass(frozen=True)
@@ -138,17 +144,18 @@ class Jobs:
         self._thread.start()
 
     def begin(self, owner: str, name: str) -> tuple[str, Path]:
-        """Start a job for a video; it replaces a finished job of this owner.
+        """Start a job for a video; it replaces a failed job of this owner, but no results: those are dropped by id.
 
         Returns:
             Id of the job, and its folder for the upload.
 
         Raises:
-            JobsError: the owner has an unfinished job, or the maximum number is reached.
+            JobsError: the owner has an unfinished job or results, or the maximum number is reached.
         """
         with self._changed:
-            if owner in self._jobs and self._jobs[owner].view.state not in ENDED:
-                raise JobsError(VideoErrors.busy)
+            if owner in self._jobs and self._jobs[owner].view.state != 'failed':
+                done = self._jobs[owner].view.state == 'done'
+                raise JobsError(VideoErrors.results if done else VideoErrors.busy)
             self._drop(owner)
             places = sum(job.view.state != 'failed' for job in self._jobs.values())
             if places >= self.limits.count or self._closed:
@@ -352,7 +359,7 @@ class _Process:
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'fer_ros.web.video.job_process'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self._errors, cwd='/', start_new_session=True, bufsize=0,
-            env={**os.environ, 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
+            env={**_environment(), 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
         self._selector = selectors.DefaultSelector()
@@ -428,3 +435,7 @@ class _Process:
         self._input.close()
         self._output.close()
         self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from urllib.parse import quote
 
 from nicegui import ui
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -98,6 +99,9 @@ class VideoPage:
         except UploadError as error:
             self.jobs.fail(job_id, str(error))
             return _error(str(error), error.status)
+        except HTTPException as error:  # it arrives too slowly
+            self.jobs.fail(job_id, error.detail)
+            return _error(error.detail, error.status_code)
         except BaseException as error:
             self.jobs.drop(owner, job_id)
             if isinstance(error, ClientDisconnect):
@@ -127,7 +131,9 @@ class VideoPage:
         return JSONResponse({}, headers=_PRIVATE)
 
     def _cancel(self, request: Request) -> Response:
-        self.jobs.drop(_owner(request))
+        # Only the job that the page shows: a tab may not know what was started in another.
+        if job := request.query_params.get('job'):
+            self.jobs.drop(_owner(request), job)
         return JSONResponse({}, headers=_PRIVATE)
 
     def _lines(self, request: Request) -> Response:

@@ -1,12 +1,13 @@
 // The content of the tab Video: choice of a video, progress, and then the player with image, lines and downloads.
 import { echarts } from "nicegui-echart";
-import { shade, signed, valenceOption } from "fer-chart";
+import { shade, signed, summary, valenceOption } from "fer-chart";
 
 const SOON = 400; // ms between two looks at a job that goes on
 const LATER = 5000; // ms else; they also say that the page is still there
 const AHEAD = 12; // frames fetched before they are shown
 const KEPT = 40; // frames kept decoded
 const LOADS = 4; // requests at a time
+const PLACE = "fer-frame-"; // remembers the frame of a job over a reload
 const PATIENCE = 500; // ms that the picture may be late before the clock waits for it
 
 export default {
@@ -20,7 +21,7 @@ export default {
     <div class="fer-buttons">
       <label class="fer-file"><input ref="file" type="file" :accept="accept" :aria-label="texts.upload"
         aria-describedby="fer-video-hint" @change="picked"><span aria-hidden="true">{{ texts.upload }}</span></label>
-      <q-btn no-caps outline icon="movie" :label="texts.clip" @click="start('/video/clip')"/>
+      <q-btn no-caps outline icon="movie" :label="texts.clip" @click="begin(() => start('/video/clip'))"/>
     </div>
     <p class="fer-empty" id="fer-video-hint">{{ texts.hint }}</p>
   </section>
@@ -58,16 +59,18 @@ export default {
           :label="texts[kind]" :href="address('video.' + kind)" download/>
       </div>
       <div class="fer-buttons"><q-btn no-caps outline icon="upload" :label="texts.another"
-        @click="cancel"/></div>
+        @click="ask(() => {})"/></div>
       <p class="fer-empty">{{ texts.kept }}</p>
     </section>
 
     <section class="fer-card fer-line" :aria-label="texts.line">
       <h2>{{ texts.line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
       <div class="fer-scrub" @pointerdown="scrub" @pointermove="scrub">
-        <div ref="chart" class="fer-chart" role="img" :aria-label="texts.chart"></div>
+        <div ref="chart" class="fer-chart" role="img" :aria-label="texts.chart" aria-describedby="fer-video-summary">
+        </div>
         <div ref="veil" class="fer-veil"></div>
       </div>
+      <p id="fer-video-summary" class="fer-unseen" data-testid="video-summary">{{ inWords }}</p>
       <div class="fer-controls">
         <q-btn round unelevated class="fer-main" :icon="playing ? 'pause' : 'play_arrow'"
           :aria-label="playing ? texts.pause : texts.play" @click="toggle"/>
@@ -78,6 +81,15 @@ export default {
       <p class="fer-empty fer-hint">{{ texts.keys }}</p>
     </section>
   </template>
+
+  <dialog ref="dialog" class="fer-dialog" aria-labelledby="fer-ask" @close="after = null">
+    <h2 id="fer-ask">{{ texts.replace.replace("{name}", shownName) }}</h2>
+    <p>{{ texts.replace_hint }}</p>
+    <div class="fer-buttons">
+      <q-btn no-caps outline :label="texts.keep" @click="$refs.dialog.close()"/>
+      <q-btn no-caps unelevated color="negative" icon="delete" :label="texts.remove" @click="replace"/>
+    </div>
+  </dialog>
 </div>`,
 
   data() {
@@ -90,6 +102,7 @@ export default {
       over: false,
       dark: false,
       playing: false,
+      inWords: "", // the lines
       shown: 0, // number of the frame in the picture
       count: 1,
     };
@@ -128,6 +141,7 @@ export default {
     this.frames = new Map(); // number -> ImageBitmap, or the promise of one
     this.loading = 0;
     this.wanted = 0;
+    this.after = null; // what follows when the results have been removed
     this.onKey = (event) => this.pressed(event);
     window.addEventListener("keydown", this.onKey);
     this.resizer = new ResizeObserver(() => this.resize());
@@ -178,13 +192,32 @@ export default {
     picked(event) {
       const [file] = event.target.files;
       event.target.value = "";
-      if (file) this.send(file);
+      if (file) this.begin(() => this.send(file));
     },
 
     dropped(event) {
       this.over = false;
       const [file] = event.dataTransfer.files;
-      if (file) this.send(file);
+      if (file) this.begin(() => this.send(file));
+    },
+
+    // Not before the user has agreed to lose results, which may be those of another tab.
+    async begin(action) {
+      await this.watch();
+      if (this.job?.state === "done") this.ask(action);
+      else action();
+    },
+
+    ask(action) {
+      this.after = action;
+      this.$refs.dialog.showModal();
+    },
+
+    async replace() {
+      const action = this.after;
+      this.$refs.dialog.close();
+      await this.cancel();
+      action?.();
     },
 
     send(file) {
@@ -229,7 +262,7 @@ export default {
       }
       this.request = null;
       this.sending = "";
-      await fetch("/video/cancel", { method: "POST" });
+      if (this.job?.id) await fetch("/video/cancel?job=" + this.job.id, { method: "POST" });
       await this.watch();
     },
 
@@ -242,11 +275,12 @@ export default {
       if (this.ended) return;
       this.count = this.lines.times.length;
       this.shown = 0;
+      const place = Number(sessionStorage.getItem(PLACE + job.id)); // where it was before the page was loaded again
       this.player = job.id;
       await this.$nextTick();
       this.chart = echarts.init(this.$refs.chart, null, { renderer: "canvas" });
       this.draw();
-      this.show(0);
+      this.show(place, true);
     },
 
     close() {
@@ -270,6 +304,7 @@ export default {
         });
         return { ...face, smoothed: points(face.valence), raw: points(face.raw) };
       });
+      this.inWords = summary(lines, this.texts);
       const axis = { min: 0, max: Math.max(times.at(-1), 0.1), name: this.texts.seconds_axis,
         axisLabel: { formatter: (v) => String(Math.round(100 * v) / 100), hideOverlap: true } };
       this.chart.setOption(valenceOption({ palette: this.palette, names: this.texts, lines, axis, dark: this.dark }),
@@ -309,6 +344,7 @@ export default {
     // The line moves to the frame at once, the image as soon as it is loaded.
     present(index) {
       this.shown = index;
+      sessionStorage.setItem(PLACE + this.player, index);
       this.moveVeil();
       const frame = this.frames.get(index);
       if (frame instanceof ImageBitmap) this.paint(frame, index);

@@ -5,7 +5,7 @@ from dashboard_harness import face
 
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import COLUMNS
-from fer_ros.web.live.csv_recorder import CsvRecorder
+from fer_ros.web.live.csv_recorder import UNDO, CsvRecorder
 
 
 def frame(stamp_ns: int, *faces) -> FacesFrame:
@@ -29,7 +29,8 @@ def test_what_comes_between_start_and_stop_is_in_the_file():
     assert tuple(rows[0]) == COLUMNS
     assert [(row['time_s'], row['frame'], row['face_id']) for row in rows] == [
         ('1.500000', '0', 'fa'), ('1.500000', '0', 'fb'), ('1.700000', '2', 'fa')]
-    assert recorder.state() == {'state': 'stopped', 'seconds': 2.5, 'rows': 3, 'full': False}
+    assert recorder.state() == {'state': 'stopped', 'seconds': 2.5, 'rows': 3, 'full': False,
+                                'restorable': False}
 
 
 def test_what_was_recorded_is_not_lost_by_starting_again():
@@ -42,6 +43,29 @@ def test_what_was_recorded_is_not_lost_by_starting_again():
     recorder.delete()
     assert recorder.csv() is None
     assert recorder.start()
+
+
+def test_a_deleted_recording_can_be_restored_for_a_while():
+    now = [0.0]
+    recorder = CsvRecorder(1 << 20, lambda: now[0])
+    recorder.start()
+    recorder.add(frame(1, face('fa', 0.9)))
+    now[0] = 3.0
+    recorder.stop()
+    before, state = recorder.csv(), recorder.state()
+    recorder.delete()
+    assert recorder.csv() is None and recorder.state()['restorable']
+    now[0] = 3.0 + UNDO
+    assert recorder.restore() and recorder.csv() == before and recorder.state() == state
+    assert not recorder.restore()
+    recorder.delete()
+    recorder.start()
+    assert not recorder.restore() and recorder.state()['state'] == 'running', 'another was started'
+    recorder.add(frame(2, face('fb', 0.9)))
+    recorder.delete()  # while it runs
+    now[0] += UNDO + 1
+    recorder.add(frame(3))
+    assert not recorder.state()['restorable'] and not recorder.restore() and recorder.csv() is None
 
 
 def test_it_ends_at_its_largest_size_and_keeps_what_it_has():

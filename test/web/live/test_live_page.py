@@ -10,7 +10,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from dashboard_harness import PATIENCE, Dashboard, Fer, face
+from diagnostic_msgs.msg import KeyValue
+from std_msgs.msg import String
 
+from fer_ros.diagnostic_keys import recent
+from fer_ros.results.faces import FacesFrame, encode
 from fer_ros.results.faces_csv import COLUMNS
 
 # Of the page, which NiceGUI may be loading again.
@@ -47,7 +51,7 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     fer.faces = (face('fa', 0.2, 0.4),)
     page.wait_for_function(f'() => ({LINES})().fa?.at(-1)[1] < 0')
     fer.faces = ()
-    page.get_by_text('No face in view').wait_for()
+    page.locator('.fer-face').get_by_text('No face in view').wait_for()
     count = len(page.evaluate(LINES)['fa'])
     time.sleep(0.5)
     assert len(page.evaluate(LINES)['fa']) <= count, 'no points while there is no face'
@@ -81,7 +85,7 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     frame.click(position={'x': size['width'] * 460 / 640, 'y': size['height'] * 140 / 480})
     assert page.get_by_role('radio', name=re.compile('^fb ')).is_checked()
     fer.faces = (face('fa', 0.9),)
-    page.get_by_text('fb is not in view').wait_for()
+    page.locator('.fer-face').get_by_text('fb is not in view').wait_for()
     frame.click(position={'x': 2, 'y': 2})
     page.get_by_text('happy 90 %').wait_for()
     assert emotion.inner_text() == 'happy 90 %'
@@ -127,6 +131,12 @@ def test_a_recording_is_seen_in_every_browser_and_downloaded(dashboard, fer, bro
     assert {float(row['valence']) for row in rows} == {0.8, -0.8}
     one.get_by_role('button', name='Delete recording').click()
     other.get_by_role('button', name='Record', exact=True).wait_for()
+    other.get_by_text('The recording was deleted.').get_by_role('button', name='Undo').click()
+    with one.expect_download() as download:
+        one.get_by_role('link', name='Download CSV').click()
+    assert len(download.value.path().read_text().splitlines()) == len(rows) + 1, 'it is back, for everybody'
+    one.get_by_role('button', name='Delete recording').click()
+    other.get_by_role('button', name='Record', exact=True).wait_for()
     with pytest.raises(urllib.error.HTTPError, match='404'):
         urllib.request.urlopen(f'{dashboard.url}/live/recording.csv')
 
@@ -144,6 +154,37 @@ def test_calibration_its_reset_and_clear(dashboard, fer, browser):
     page.get_by_role('radio', name=re.compile('^fb ')).wait_for(state='detached')
     page.get_by_role('button', name='Clear lines').click()
     page.wait_for_function(f'() => !(({LINES})().fb)')
+    page.get_by_text('The lines were cleared').get_by_role('button', name='Undo').click()
+    page.wait_for_function(f'() => (({LINES})().fb ?? []).length > 5')
+    page.keyboard.press('c')
+    page.wait_for_function(f'() => !(({LINES})().fb)')
+
+
+def test_the_page_says_what_is_so(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    page.keyboard.press('2')
+    page.get_by_text('sad 90 %').wait_for()
+    fer.faces = (face('fa', 0.9),)
+    page.locator('.fer-face').get_by_text('fb is not in view').wait_for()
+    gone = page.get_by_role('radio', name=re.compile('^fb away'))
+    assert gone.is_checked(), 'what is chosen stays in the list'
+    page.reload()
+    page.locator('.fer-face').get_by_text('fb is not in view').wait_for()
+    page.get_by_role('radio', name='Primary face').check()
+    gone.wait_for(state='detached')
+    fer.primary = False
+    page.locator('.fer-face').get_by_text('The primary face is not in this frame').wait_for()
+    assert page.get_by_role('radio', name=re.compile('^fa ')).is_visible()
+    fer.primary = True
+    receiving(page)
+    page.keyboard.press('p')
+    banner = page.locator('.fer-banner')
+    banner.get_by_text('Nothing on this page changes until you resume').wait_for()
+    assert 'Receiving' not in banner.inner_text() and 'Paused' in banner.inner_text()
+    page.keyboard.press('p')
+    receiving(page)
+    assert page.locator('.fer-status').get_by_text('none').is_visible(), 'no face is calibrated'
 
 
 def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
@@ -152,7 +193,7 @@ def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
         receiving(page)
         fer.silent = True
         page.locator('.fer-banner').get_by_text('on /camera/image_raw: 0 publishers').wait_for()
-        assert page.get_by_text('No face in view').is_visible()
+        assert page.locator('.fer-face').get_by_text('No face in view').is_visible()
         fer.silent = False
         receiving(page)
     page.locator('.fer-banner').get_by_text('The node fer is not running: no publisher on /fer/faces').wait_for()
@@ -160,6 +201,34 @@ def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
     page.get_by_text('The node fer does not respond. Is it running?').wait_for()
     with Fer():
         receiving(page)
+
+
+def test_no_message_stops_the_page_and_what_is_invalid_is_counted(dashboard, fer, browser):
+    def update() -> dict:
+        with urllib.request.urlopen(f'{dashboard.url}/live/state', timeout=PATIENCE) as answer:
+            return json.load(answer)
+    page = browser.open(dashboard.url)
+    receiving(page)
+    before = update()
+    whole = list(fer.status.values)
+    fer.status.values = [*whole[:3], KeyValue(key='publishers', value='abc'),
+                         KeyValue(key=recent('dropped'), value='9' * 5000)]
+    fer.wait(lambda: update()['status']['dropped'] is None, 'for the diagnostics')
+    publisher = fer.node.create_publisher(String, '/fer/faces', 10)
+    valid = encode(FacesFrame(0, 'camera', 640, 480, (face('f1', 0.5),)))
+    for text in ('[' * 2_000_000, 'x' * (5 << 20), '9' * 5000, *(valid.replace('f1', i) for i in (
+            '=1+1', '+cmd', '@x', 'f1\\nf2', 'f1\\u202e', '<img src=x>'))):
+        publisher.publish(String(data=text))
+    fer.wait(lambda: update()['status']['left_out'] >= before['status']['left_out'] + 11, 'for the messages')
+    fer.status.values = whole
+    after = update()
+    fer.wait(lambda: update()['frame'] >= after['frame'] + 10, 'for more results')
+    assert update()['epoch'] == before['epoch'] and update()['status']['level'] == 'ok'
+    assert {f['id'] for f in update()['faces']} == {'fa', 'fb'}
+    page.get_by_test_id('left-out').wait_for()
+    receiving(page)
+    assert browser.errors == []
+    fer.node.destroy_publisher(publisher)
 
 
 def test_clients_that_never_read_delay_nobody(dashboard, fer):
@@ -195,6 +264,10 @@ def test_the_page_reconnects_to_a_dashboard_that_was_killed(fer, browser, tmp_pa
         page = browser.open(url)
         receiving(page)
     page.locator('.fer-banner').get_by_text('The dashboard does not respond').wait_for()
+    assert page.get_by_text('Connection lost: this is what was received last.').is_visible()
+    dimmed = page.evaluate("""() => ['.fer-frame img', '.fer-face', '.fer-line'].map(
+        (name) => Number(getComputedStyle(document.querySelector(name)).opacity))""")
+    assert max(dimmed) < 0.5
     with Dashboard(tmp_path / 'log2', port=urlsplit(url).port) as dashboard:
         assert dashboard.url == url
         page.locator('.fer-banner').get_by_text('Connected again.').wait_for()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from dashboard_harness import face
 
-from fer_ros.diagnostic_keys import recent
 from fer_ros.results.faces import FacesFrame
-from fer_ros.web.live.state import NO_IMAGE, WANTED, Health, LiveState
+from fer_ros.results.health import Health
+from fer_ros.web.live.csv_recorder import UNDO
+from fer_ros.web.live.state import NO_IMAGE, WANTED, LiveState
 
 STEP = 100_000_000
 
@@ -74,6 +75,27 @@ def test_another_time_line_begins_anew(state, clear):
     assert points(new) == {'fb': [[0.0, 0.0, 0.0]]}
 
 
+def test_cleared_lines_come_back_for_a_while_with_what_came_since(state, clock):
+    for index in range(3):
+        state.frame(frame(index, face('fa', 0.5)), None)
+    old = state.update()
+    state.clear()
+    state.frame(frame(3, face('fa', 0.9)), None)
+    cleared = state.update(old['epoch'], old['frame'])
+    assert cleared['epoch'] != old['epoch'] and points(cleared) == {'fa': [[0.3, 0.8, 0.8]]} and cleared['cleared']
+    clock.now += UNDO
+    assert state.restore()
+    restored = state.update(cleared['epoch'], cleared['frame'])
+    assert points(restored)['fa'] == [*points(old)['fa'], [0.3, 0.8, 0.8]] and not restored['cleared']
+    assert not state.restore()
+    state.clear()
+    clock.now += UNDO + 1
+    assert not state.restore() and not state.update()['cleared'] and state.update()['lines'] == []
+    state.clear()
+    state.frame(frame(0, face('fb', 0.5), start=10**17), None)
+    assert not state.restore() and points(state.update()) == {'fb': [[0.0, 0.0, 0.0]]}, 'another time line'
+
+
 def test_a_frame_out_of_order_is_left_out(state):
     for index in (5, 4, 6):
         state.frame(frame(index, face('fa', 0.5)), None)
@@ -88,7 +110,7 @@ def test_memory_is_bounded(clock):
 
 
 def test_faces_and_numbers_of_the_newest_frame(state, clock):
-    state.health(Health(0, 'fine', {'device': 'cpu', recent('dropped'): '4', 'state': 'active'}))
+    state.health(Health(0, 'fine', device='cpu', dropped=4))
     for index in range(20):
         clock.now += 0.1
         state.frame(frame(index, face('fa', 0.9), face('fb', 0.2)), 0.04)
@@ -112,21 +134,24 @@ def test_what_is_wrong_is_said(state, clock):
     assert state.update()['status']['level'] == 'warn'
     clock.now += NO_IMAGE
     assert state.update()['status']['text'] == 'No result for 3 s'
-    values = {'state': 'active', 'image topic': '/camera/image_raw', 'publishers': '0'}
-    state.health(Health(2, 'remap the topic', values))
+    state.health(Health(2, 'remap the topic', image_topic='/camera/image_raw'))
     status = state.update()['status']
     assert status['text'] == 'No image for 3 s on /camera/image_raw: 0 publishers'
     assert status['detail'] == 'remap the topic' and status['level'] == 'error'
-    state.health(Health(2, '', values | {'publishers': '1'}))
+    state.health(Health(2, '', image_topic='/camera/image_raw', publishers=1))
     assert state.update()['status']['text'].endswith(': 1 publisher')
-    state.health(Health(0, 'inactive', {'state': 'inactive'}))
+    state.frame(frame(0), 0.1)
+    clock.now += NO_IMAGE
+    state.health(Health(2, 'remap the topic', image_topic='/camera/image_raw'))
+    assert state.update()['status']['text'] == 'Camera lost: no image for 3 s on /camera/image_raw: 0 publishers'
+    state.health(Health(0, 'inactive', 'inactive'))
     assert state.update()['status']['text'] == 'The node fer is inactive'
-    state.health(Health(1, 'latency 0.50 s', {'state': 'active'}))
-    state.frame(frame(0), 0.5)
+    state.health(Health(1, 'latency 0.50 s'))
+    state.frame(frame(1), 0.5)
     status = state.update()['status']
     assert (status['level'], status['detail']) == ('warn', 'latency 0.50 s')
     clock.now += 60
-    state.frame(frame(1), 0.5)
+    state.frame(frame(2), 0.5)
     assert state.update()['status']['level'] == 'ok', 'old diagnostics do not speak of the present'
 
 

@@ -1,5 +1,6 @@
 """Who is let in, and who is not."""
 
+import time
 
 import event_loop
 import httpx
@@ -9,7 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from fer_ros.web.server.access import ATTEMPTS, HEADERS, PERIOD, SESSION, Access
+from fer_ros.web.server import access
+from fer_ros.web.server.access import HEADERS, Access
+from fer_ros.web.server.sessions import ATTEMPTS, PERIOD, SESSION, own_cookies
 
 TOKEN = 'correct horse battery'
 HOST = '127.0.0.1:8080'
@@ -28,7 +31,7 @@ class Site:
 
     def __call__(self, method: str, path: str, *, host: str = HOST, cookie: str = '', **options) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
+            transport = httpx.ASGITransport(self.app, client=(options.pop('client', '127.0.0.1'), 1234))
             async with httpx.AsyncClient(transport=transport, base_url=f'http://{HOST}') as client:
                 headers = {'Host': host, **({'Cookie': cookie} if cookie else {}), **options.pop('headers', {})}
                 return await client.request(method, path, headers=headers, **options)
@@ -120,7 +123,11 @@ def test_the_token_opens_for_the_time_of_a_session(way):
     cookie = cookie.split(';')[0]
     assert TOKEN not in cookie
     assert site('GET', '/', cookie=cookie).text == 'page 0'
-    assert site('GET', '/', cookie=cookie[:-1] + ('0' if cookie[-1] != '0' else '1')).status_code == 401
+    name, _, value = cookie.partition('=')
+    for part in range(3):  # session, time, signature
+        parts = value.split('.')
+        parts[part] = ('A' if parts[part][0] != 'A' else 'B') + parts[part][1:]
+        assert site('GET', '/', cookie=f'{name}={".".join(parts)}').status_code == 401
     assert Site(token='another token', port=8080)('GET', '/', cookie=cookie).status_code == 401
     assert Site(token=TOKEN, port=8080)('GET', '/', cookie=cookie).status_code == 200  # after a restart
     site.now += SESSION + 1
@@ -132,16 +139,65 @@ def test_broken_cookies_do_not_open(cookie):
     assert Site(token=TOKEN)('GET', '/', headers={'Cookie': cookie.encode()}).status_code == 401
 
 
-def test_guessing_is_slowed_down_for_its_address():
-    site = Site(token=TOKEN)
+def test_guessing_is_slowed_down_for_its_address_and_the_right_token_opens_all_the_same(monkeypatch):
+    monkeypatch.setattr(access, 'DELAY', 0.2)
+    site = Site(token=TOKEN, port=8080)
     for _ in range(ATTEMPTS):
         response = site.login('wrong')
         assert response.status_code == 401 and 'set-cookie' not in response.headers
-    refused = site.login(TOKEN)  # the right one neither, or guessing could go on
-    assert refused.status_code == 429 and 0 < int(refused.headers['retry-after']) <= PERIOD + 1
-    assert site('GET', '/', params={'token': TOKEN}).status_code == 429
+    start = time.monotonic()
+    slow = site.login('wrong')
+    assert slow.status_code == 429 and 0 < int(slow.headers['retry-after']) <= PERIOD + 1
+    assert site('GET', '/', params={'token': 'wrong'}).status_code == 429
+    right = site.login(TOKEN)
+    assert right.status_code == 200 and time.monotonic() - start >= 0.6, 'the delay does not tell which one is right'
+    start = time.monotonic()
+    assert site('GET', '/', cookie=right.headers['set-cookie'].split(';')[0]).status_code == 200
+    again = site('POST', '/login', data={'token': TOKEN}, headers=OWN, cookie=right.headers['set-cookie'].split(';')[0])
+    assert again.status_code == 200 and time.monotonic() - start < 0.2, 'a session is not delayed'
+    start = time.monotonic()
+    assert site('POST', '/login', data={'token': 'wrong'}, headers=OWN, client='10.0.0.9').status_code == 401
+    assert time.monotonic() - start < 0.2, 'nor is another address'
     site.now += PERIOD + 1
-    assert site.login(TOKEN).status_code == 200
+    assert site.login('wrong').status_code == 401
+
+
+@pytest.mark.parametrize(('one', 'other', 'same'), [
+    ('2001:db8::1', '2001:db8::ffff:1', True), ('2001:db8::1', '2001:db8:0:1::1', False),
+    ('::ffff:10.0.0.1', '10.0.0.1', True), ('fe80::1%eth0', 'fe80::2%eth1', True), ('10.0.0.1', '10.0.0.2', False)])
+def test_an_address_is_what_one_client_can_choose_from(monkeypatch, one, other, same):
+    monkeypatch.setattr(access, 'DELAY', 0.0)
+    site = Site(token=TOKEN)
+    for _ in range(ATTEMPTS):
+        site('POST', '/login', data={'token': 'wrong'}, headers=OWN, client=one)
+    answer = site('POST', '/login', data={'token': 'wrong'}, headers=OWN, client=other)
+    assert (answer.status_code == 429) is same
+
+
+def test_a_link_with_the_token_leaves_no_referrer():
+    assert Site(token=TOKEN)('GET', '/', params={'token': TOKEN}).headers['referrer-policy'] == 'no-referrer'
+
+
+@pytest.mark.parametrize('origin', ['http://[bad', 'http://[::1', '//[', 'http://a]b', 'x' * 5000, '\xff', ''])
+def test_an_origin_that_is_none_is_another_one(origin):
+    for method in ('GET', 'POST'):
+        assert Site()(method, '/', headers={'Origin': origin.encode('latin-1')}).status_code == 403
+
+
+def test_only_own_cookies_are_read_and_long_ones_take_no_time():
+    header = 'a="' + '\\' * 60_000 + '"; fer_video=abc-DEF_1; fer_video_2=x; fer_dashboard_1="; b=' + ';' * 5000
+    start = time.monotonic()
+    assert own_cookies(header, ('fer_video', 'fer_dashboard_1')) == {'fer_video': 'abc-DEF_1'}
+    assert time.monotonic() - start < 0.5
+    async def page(request: Request) -> Response:
+        return PlainTextResponse(repr(request.cookies))
+    site = Site()
+    site.app.app = Starlette(routes=[Route('/', page)])
+    assert site('GET', '/', cookie=header).text == "{'fer_video': 'abc-DEF_1'}"
+
+
+def test_a_long_address_is_refused():
+    assert Site()('GET', '/' + '9' * 5000).status_code == 414
 
 
 @pytest.mark.parametrize('token', ['', 'wrong', 'é', TOKEN + ' ', TOKEN[:-1], 'x' * 5000])

@@ -85,6 +85,8 @@ def test_a_link_with_the_token_opens_the_page_and_leaves_the_address_without_it(
     page.get_by_role('tab', name='Live').wait_for()
     page.wait_for_function('window.socket?.connected')
     assert page.url == f'{dashboard.url}/'
+    assert page.evaluate('document.referrer') == ''
+    assert page.evaluate("performance.getEntries().filter((e) => e.name.includes('token=')).length") == 0
 
 
 def test_a_page_of_someone_else_reaches_nothing_though_the_browser_is_let_in(dashboard, foreign, watch):

@@ -248,6 +248,8 @@ def test_cancelled_job_ends_at_once_and_places_are_bounded(jobs, good):
     jobs.begin('b', 'second')
     with pytest.raises(JobsError, match='maximum number of videos'):
         jobs.begin('c', 'third')
+    jobs.drop('a', 'of another tab')
+    assert not gone(pid)
     jobs.drop('a')
     wait_until(lambda: gone(pid) and not folder.exists())
     jobs.begin('c', 'third')

@@ -92,7 +92,6 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         choose(page, good)
         page.get_by_role('status').filter(has_text=Video.state_starting).wait_for()
         page.reload()
-        to_the_tab(page)
         page.get_by_role('heading', name=good.name).wait_for()  # as text, not as a tag
         page.get_by_role('button', name=Video.play).wait_for(timeout=1000 * PATIENCE)
 
@@ -111,8 +110,11 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         assert cv2.imread(str(download.value.path())).shape == (480, 1280, 3)
         assert browser.errors == []
 
+        _a_reload_comes_back_to_the_frame(page)
         _nobody_else_sees_it(watch(), dashboard, [url for url in browser.requests if '/video/' in url])
+        _results_are_not_lost_by_accident(page, browser, dashboard, good)
         page.get_by_role('button', name=Video.another).click()
+        page.get_by_role('button', name=Video.remove).click()
         page.get_by_label(Video.upload).wait_for()
         wait_until(lambda: uploads(temporary) == [])
         assert dashboard.end() == 0
@@ -167,6 +169,31 @@ def _picture_and_line_go_together(page, rows) -> None:
     page.get_by_role('button', name=Video.play).wait_for()  # at the end
     assert frame(page) == 29
     assert page.locator('.fer-veil').bounding_box()['width'] == pytest.approx(2, abs=1)
+
+
+def _a_reload_comes_back_to_the_frame(page) -> None:
+    page.get_by_role('slider', name=Video.position).focus()
+    page.keyboard.press('Home')
+    for _ in range(7):
+        page.keyboard.press('ArrowRight')
+    assert frame(page) == 7
+    page.reload()
+    page.get_by_role('button', name=Video.play).wait_for()
+    assert frame(page) == 7
+
+
+def _results_are_not_lost_by_accident(page, browser, dashboard, good) -> None:
+    page.get_by_role('button', name=Video.another).click()
+    page.get_by_role('dialog').get_by_text(good.name).wait_for()
+    page.keyboard.press('Escape')
+    assert frame(page) == 7
+    other = open_video(browser, dashboard)
+    other.get_by_role('button', name=Video.play).wait_for()
+    assert other.evaluate('async () => (await fetch("/video/clip", { method: "POST" })).status') == 409
+    for address in ('/video/cancel', '/video/cancel?job=', '/video/cancel?job=another'):
+        other.evaluate('async (url) => (await fetch(url, { method: "POST" })).status', address)
+    assert other.evaluate('async () => (await (await fetch("/video/state")).json()).job.state') == 'done'
+    other.close()
 
 
 def _nobody_else_sees_it(other, dashboard, addresses) -> None:

@@ -1,0 +1,359 @@
+"""The limits of connections, in a real server over loopback, with a small application and short times."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from fer_ros.web.server import access, bodies
+from fer_ros.web.server.access import Access
+from fer_ros.web.server.connections import ConnectionLimits, Connections, HttpConnection, SocketConnection
+
+TOKEN = 'correct horse battery'
+LIMITS = ConnectionLimits(strangers=12, strangers_by_address=6, admitted=8, admitted_by_address=6, head=4096,
+                          head_s=1.0, rest_s=0.5, stalled_s=1.0)
+BIG = bytes(32 << 20)
+
+
+async def _echo(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def _big(request: Request) -> Response:
+    return Response(BIG)
+
+
+async def _socket(websocket) -> None:
+    await websocket.accept()
+    async for text in websocket.iter_text():
+        await websocket.send_text(text)
+
+
+class Site:
+    """A server with `LIMITS` in a thread."""
+
+    def __init__(self, token: str = TOKEN, proxies=()):
+        app = Starlette(routes=[Route('/', _echo, methods=['GET', 'POST']), Route('/big', _big),
+                                WebSocketRoute('/socket', _socket)])
+        self.guard = Connections(LIMITS, lambda address: address in proxies)
+        self.socket = socket.create_server(('127.0.0.1', 0))
+        self.port = self.socket.getsockname()[1]
+        self.server = uvicorn.Server(uvicorn.Config(
+            Access(app, token=token, port=1), http=partial(HttpConnection, guard=self.guard),
+            ws=partial(SocketConnection, guard=self.guard), log_level='error', loop='asyncio', access_log=False,
+            proxy_headers=bool(proxies), forwarded_allow_ips=list(proxies), timeout_graceful_shutdown=1))
+        self._thread = threading.Thread(target=self.server.run, kwargs={'sockets': [self.socket]})
+        self._thread.start()
+
+    def connect(self, data: bytes = b'', source: str = '127.0.0.2') -> socket.socket:
+        client = socket.create_connection(('127.0.0.1', self.port), timeout=10, source_address=(source, 0))
+        client.sendall(data)
+        return client
+
+    def head(self, path: str = '/', method: str = 'GET', *lines: str) -> bytes:
+        own = f'http://127.0.0.1:{self.port}'
+        return '\r\n'.join([f'{method} {path} HTTP/1.1', f'Host: 127.0.0.1:{self.port}', f'Origin: {own}', *lines, '',
+                            '']).encode()
+
+    @contextmanager
+    def viewer(self, source: str = '127.0.0.1') -> Iterator[httpx.Client]:
+        """A browser that is let in."""
+        own = f'http://127.0.0.1:{self.port}'
+        transport = httpx.HTTPTransport(local_address=source)
+        with httpx.Client(base_url=own, transport=transport, timeout=10, headers={'Origin': own}) as client:
+            assert client.post('/login', data={'token': TOKEN}).status_code == 200
+            yield client
+
+    def __enter__(self) -> 'Site':
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.server.should_exit = True
+        self._thread.join()
+
+
+@pytest.fixture
+def site():
+    with Site() as opened:
+        yield opened
+
+
+def ended(client: socket.socket, within: float = 5.0) -> bool:
+    """Whether the server ends the connection in time; what it sends before is discarded."""
+    client.settimeout(within)
+    try:
+        while client.recv(1 << 16):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def still_open(clients: list) -> int:
+    count = 0
+    for client in clients:
+        client.setblocking(False)
+        try:
+            count += client.recv(1) != b''
+        except BlockingIOError:
+            count += 1
+        except ConnectionError:
+            pass
+    return count
+
+
+def answer(client: socket.socket) -> bytes:
+    client.settimeout(10)
+    received = b''
+    with suppress(ConnectionError):
+        while data := client.recv(1 << 16):
+            received += data
+    return received
+
+
+def test_idle_connections_of_one_address_take_places_from_nobody_else(site):
+    with site.viewer() as viewer:
+        idle = [site.connect() for _ in range(60)]
+        time.sleep(0.2)
+        assert still_open(idle) <= LIMITS.strangers_by_address
+        for _ in range(3):
+            assert viewer.get('/').text == '0'
+        with site.viewer('127.0.0.3') as newcomer, site.viewer('127.0.0.2') as neighbour:
+            assert newcomer.get('/').text == neighbour.get('/').text == '0', 'also from the same address'
+        for client in idle:
+            client.close()
+
+
+def test_idle_connections_of_many_addresses_take_places_from_nobody(site):
+    with site.viewer() as viewer:
+        idle = [site.connect(source=f'127.0.1.{1 + i // 3}') for i in range(60)]
+        time.sleep(0.2)
+        assert still_open(idle) <= LIMITS.strangers
+        assert viewer.get('/').text == '0'
+        with site.viewer('127.0.0.3') as newcomer:
+            assert newcomer.get('/').text == '0'
+        for client in idle:
+            client.close()
+
+
+@pytest.mark.parametrize('kind', ['a login that does not end', 'wrong tokens', 'answered, and sends on'])
+def test_busy_connections_of_many_strangers_take_places_from_nobody(site, kind):
+    path, length, body = {'a login that does not end': ('/login', 100, b'token=wr'),
+                          'wrong tokens': ('/login', 11, b'token=wrong'),
+                          'answered, and sends on': ('/', 1_000_000, b'x')}[kind]
+    request = site.head(path, 'POST', f'Content-Length: {length}') + body
+    with site.viewer() as viewer:
+        ended = threading.Event()
+
+        def attack(number: int) -> None:
+            while not ended.is_set():
+                with suppress(OSError):
+                    client = site.connect(request, source=f'127.0.2.{number}')
+                    client.settimeout(1.0)
+                    with suppress(OSError):
+                        client.recv(4096)
+                    client.close()
+        attackers = [threading.Thread(target=attack, args=(number % 10 + 1,)) for number in range(30)]
+        for attacker in attackers:
+            attacker.start()
+        try:
+            time.sleep(0.5)
+            for _ in range(5):
+                assert viewer.get('/').text == '0'
+                with httpx.Client(base_url=viewer.base_url, cookies=viewer.cookies, timeout=10) as anew:
+                    assert anew.get('/').text == '0'
+                time.sleep(0.1)
+        finally:
+            ended.set()
+            for attacker in attackers:
+                attacker.join()
+
+
+def test_who_is_in_can_take_all_places_of_the_own_address_only(site):
+    with site.viewer('127.0.0.2') as greedy:
+        cookie = f'Cookie: fer_dashboard_1={greedy.cookies["fer_dashboard_1"]}'
+        upgrade = ('Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13',
+                   'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==')
+        sockets, statuses = [], []
+        for _ in range(12):
+            sockets.append(site.connect(site.head('/socket', 'GET', cookie, *upgrade)))
+            statuses.append(sockets[-1].recv(12))
+        assert 4 <= statuses.count(b'HTTP/1.1 101') <= LIMITS.admitted_by_address
+        assert statuses.count(b'HTTP/1.1 403') == 12 - statuses.count(b'HTTP/1.1 101')
+        with site.viewer('127.0.0.3') as other:
+            assert other.get('/').text == '0'
+        for client in sockets:
+            client.close()
+        time.sleep(0.2)
+        assert greedy.get('/').text == '0', 'the places are given back'
+
+
+@pytest.mark.parametrize('start', [b'', b'GET / HT', b'GET / HTTP/1.1\r\nHost: local', b'\r\n'])
+def test_a_head_must_be_complete_in_time_however_it_is_trickled(site, start):
+    client = site.connect(start)
+    began = time.monotonic()
+    over = False
+    while time.monotonic() - began < 4 and not over:
+        time.sleep(0.1)
+        try:
+            client.sendall(b'a')
+            client.setblocking(False)
+            over = client.recv(100) == b''
+        except BlockingIOError:
+            client.setblocking(True)
+        except ConnectionError:
+            over = True
+    assert over and time.monotonic() - began < LIMITS.head_s + 1.5
+
+
+def test_the_time_for_a_head_begins_anew_with_each_request(site):
+    with site.viewer() as viewer:
+        cookie = f'Cookie: fer_dashboard_1={viewer.cookies["fer_dashboard_1"]}'
+    client = site.connect()
+    for _ in range(4):
+        time.sleep(0.5)
+        client.sendall(site.head('/', 'GET', cookie))
+        received = b''
+        while not received.endswith(b'\r\n\r\n0'):
+            received += client.recv(4096)
+        assert received.startswith(b'HTTP/1.1 200')
+    client.sendall(site.head()[:20])
+    assert ended(client, LIMITS.head_s + 2)
+
+
+@pytest.mark.parametrize('attack', ['one header', 'many headers', 'address', 'trailer', 'many trailers', 'no end'])
+def test_heads_are_bounded(site, attack):
+    lines = {'one header': b'A: ' + b'x' * 100_000, 'many headers': b'A: x\r\n' * 20_000, 'no end': b'x' * 100_000}
+    head = site.head()[:-2]
+    if attack in lines:
+        data = head + lines[attack] + b'\r\n\r\n'
+    elif attack == 'address':
+        data = b'GET /' + b'a' * 100_000 + b' HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    else:
+        trailer = b'A: ' + b'x' * 100_000 if attack == 'trailer' else b'A: x\r\n' * 20_000
+        data = site.head('/login', 'POST', 'Transfer-Encoding: chunked') + b'0\r\n' + trailer + b'\r\n\r\n'
+    client = site.connect()
+    threading.Thread(target=lambda: _send(client, data), daemon=True).start()
+    received = answer(client)
+    if 'trailer' not in attack:
+        assert received.startswith(b'HTTP/1.1 431 ')
+    client.close()
+    for connection in list(site.server.server_state.connections):
+        assert connection._unread <= LIMITS.head + 1
+
+
+def _send(client: socket.socket, data: bytes) -> None:
+    with suppress(OSError):
+        for start in range(0, len(data), 1000):
+            client.sendall(data[start:start + 1000])
+
+
+def test_the_largest_head_is_read(site):
+    head = site.head('/', 'GET', 'A: ')
+    full = head[:-4] + b'x' * (LIMITS.head - len(head)) + b'\r\n\r\n'
+    assert len(full) == LIMITS.head
+    client = site.connect(full * 3 + site.head('/', 'GET', 'Connection: close'))
+    assert answer(client).count(b'HTTP/1.1 401') == 4
+
+
+def test_the_rest_of_an_answered_request_is_not_waited_for(site):
+    client = site.connect(site.head('/', 'POST', 'Content-Length: 1000000') + b'x')
+    assert client.recv(12) == b'HTTP/1.1 401'
+    assert ended(client, LIMITS.rest_s + 2)
+
+
+@pytest.mark.parametrize('path', ['/', '/login'])
+def test_content_must_arrive_at_a_least_rate(monkeypatch, path):
+    monkeypatch.setattr(bodies, 'PATIENCE', 0.8)
+    monkeypatch.setattr(access, 'LOGIN_S', 0.8)
+    with Site(token=TOKEN if path == '/login' else '') as site:
+        client = site.connect(site.head(path, 'POST', 'Content-Length: 1000'))
+        began = time.monotonic()
+        status = b''
+        while not status and time.monotonic() - began < 5:
+            time.sleep(0.1)
+            client.setblocking(True)
+            client.sendall(b'x')
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                status = client.recv(12)
+        assert status == b'HTTP/1.1 408' and time.monotonic() - began < 3
+
+
+def test_content_must_be_complete_in_a_total_time(monkeypatch):
+    monkeypatch.setattr(bodies, 'START', 1.0)
+    with Site(token='') as site:
+        client = site.connect(site.head('/', 'POST', 'Content-Length: 1000000'))
+        began = time.monotonic()
+        status = b''
+        while not status and time.monotonic() - began < 8:  # 40 kB/s: more than the least, less than the mean
+            time.sleep(0.1)
+            client.setblocking(True)
+            client.sendall(bytes(4000))
+            client.setblocking(False)
+            with suppress(BlockingIOError):
+                status = client.recv(12)
+        assert status == b'HTTP/1.1 408' and time.monotonic() - began < 4
+
+
+def test_fast_content_is_not_hurried():
+    with Site(token='') as site, httpx.Client(base_url=f'http://127.0.0.1:{site.port}') as client:
+        answered = client.post('/', content=bytes(1 << 20), headers={'Origin': str(client.base_url).rstrip('/')})
+        assert answered.text == str(1 << 20)
+
+
+def test_who_does_not_read_is_dropped():
+    with Site(token='') as site:
+        clients = [site.connect(site.head('/big')) for _ in range(LIMITS.admitted_by_address)]
+        time.sleep(0.3)
+        crowded = site.connect(site.head())
+        assert crowded.recv(12) == b'HTTP/1.1 503'
+        end = time.monotonic() + 10
+        while time.monotonic() < end and site.guard._by_transport:
+            time.sleep(0.1)
+        assert not site.guard._by_transport
+        again = site.connect(site.head())
+        assert again.recv(12) == b'HTTP/1.1 200'
+        for client in clients:
+            client.close()
+
+
+def test_behind_a_proxy_the_clients_that_it_tells_of_are_counted_apart(monkeypatch):
+    monkeypatch.setattr(access, 'DELAY', 0.0)
+    with Site(proxies=('127.0.0.1',)) as site:
+        def login(source: str, client: str, token: str) -> int:
+            own = f'http://127.0.0.1:{site.port}'
+            with httpx.Client(base_url=own, transport=httpx.HTTPTransport(local_address=source)) as browser:
+                return browser.post('/login', data={'token': token}, headers={
+                    'Origin': own, 'X-Forwarded-For': client}).status_code
+        assert [login('127.0.0.1', '10.0.0.1', 'wrong') for _ in range(6)] == [401] * 5 + [429]
+        assert login('127.0.0.1', '10.0.0.2', 'wrong') == 401
+        assert login('127.0.0.1', '10.0.0.1', TOKEN) == 200
+        # Who is no trusted proxy cannot choose the own address.
+        assert [login('127.0.0.2', f'10.0.1.{i}', 'wrong') for i in range(6)] == [401] * 5 + [429]
+        assert login('127.0.0.1', 'x' * 2000, 'wrong') == 401
+        idle = [site.connect(source='127.0.0.1') for _ in range(10)]
+        time.sleep(0.2)
+        assert still_open(idle) == 10, 'a proxy keeps connections for many clients'
+        for client in idle:
+            client.close()
+
+
+def test_the_cookie_behind_a_proxy_with_tls_is_for_tls_alone():
+    with Site(proxies=('127.0.0.1',)) as site, httpx.Client(base_url=f'http://127.0.0.1:{site.port}') as client:
+        own = {'Origin': str(client.base_url).rstrip('/')}
+        assert 'Secure' not in client.post('/login', data={'token': TOKEN}, headers=own).headers['set-cookie']
+        told = own | {'X-Forwarded-Proto': 'https', 'X-Forwarded-For': '10.0.0.1'}
+        assert 'Secure' in client.post('/login', data={'token': TOKEN}, headers=told).headers['set-cookie']

@@ -1,0 +1,226 @@
+"""The page for those who see little, use no mouse, or listen: in light and dark, with a mouse and with a finger."""
+
+import pytest
+
+pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
+
+from dashboard_harness import Dashboard, Fer, face
+
+from fer_ros.web.texts import Live, Login, Video
+from fer_ros.web.theme import COLOURS, contrast
+
+CHECK = r'''() => {
+  const problems = [];
+  const visible = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+  const rgba = (text) => {
+    const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number);
+    return text.startsWith("color(srgb") ? [r * 255, g * 255, b * 255, a] : [r, g, b, a];
+  };
+  const over = (top, below) => top.slice(0, 3).map((c, i) => c * top[3] + below[i] * (1 - top[3])).concat(1);
+  const ground = (e) => {
+    const layers = [];
+    for (; e; e = e.parentElement) {
+      layers.push(rgba(getComputedStyle(e).backgroundColor));
+      if (layers.at(-1)[3] === 1) break;
+    }
+    return layers.reduceRight((below, top) => over(top, below), [255, 255, 255, 1]);
+  };
+  const light = (colour) => colour.slice(0, 3).map((c) => c / 255)
+    .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const describe = (e) => `${e.tagName} .${e.className} "${(e.innerText ?? "").trim().slice(0, 40)}"`;
+
+  // Text and its background: 1.4.3
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode());) {
+    const e = node.parentElement;
+    if (!node.data.trim() || !visible(e) || e.closest(".fer-unseen, .fer-skip, script, style, .q-icon")) continue;
+    const style = getComputedStyle(e), size = parseFloat(style.fontSize);
+    const below = ground(e), ink = over(rgba(style.color), below);
+    const [low, high] = [light(ink), light(below)].sort((a, b) => a - b);
+    const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
+    const found = (high + 0.05) / (low + 0.05);
+    if (found < least) problems.push(`contrast ${found.toFixed(2)} of ${describe(e)}`);
+  }
+
+  // Headings and landmarks
+  const headings = [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(visible);
+  if (headings.filter((e) => e.tagName === "H1").length !== 1) problems.push("not one h1");
+  headings.reduce((level, e) => {
+    if (Number(e.tagName[1]) > level + 1) problems.push(`heading skips a level: ${describe(e)}`);
+    return Number(e.tagName[1]);
+  }, 0);
+  if ([...document.querySelectorAll("main, [role=main]")].filter(visible).length !== 1) problems.push("not one main");
+  if (document.querySelector("[role=tabpanel] [role=tabpanel]")) problems.push("nested tab panels");
+  for (const e of document.querySelectorAll("body *")) {
+    const text = [...e.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const apart = "header, main, nav, footer, dialog, script, style, noscript, template, [role=alert], [role=status], "
+      + ".q-notifications";
+    if (text && visible(e) && !e.closest(apart)) problems.push(`outside of the landmarks: ${describe(e)}`);
+  }
+
+  // Names
+  const named = (e) => e.getAttribute("aria-label")?.trim() || e.getAttribute("aria-labelledby")
+    || e.labels?.length || e.innerText?.trim() || e.getAttribute("alt")?.trim() || e.getAttribute("title");
+  for (const e of document.querySelectorAll("button, a[href], input, select, [role=button], [role=tab], [role=img], "
+    + "[role=progressbar], progress, dialog[open], img")) {
+    if (visible(e) && !e.closest("[aria-hidden=true]") && !e.matches(".q-icon") && !named(e)) {
+      problems.push(`no name: ${describe(e)} ${e.outerHTML.slice(0, 100)}`);
+    }
+  }
+  const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+  for (const id of new Set(ids)) if (ids.indexOf(id) !== ids.lastIndexOf(id)) problems.push(`id ${id} occurs twice`);
+  for (const e of document.querySelectorAll("[aria-describedby], [aria-labelledby]")) {
+    const list = (e.getAttribute("aria-describedby") ?? "") + " " + (e.getAttribute("aria-labelledby") ?? "");
+    for (const id of list.split(" ").filter(Boolean)) {
+      if (!document.getElementById(id)) problems.push(`no element ${id}`);
+    }
+  }
+
+  // Targets
+  const least = matchMedia("(pointer: coarse)").matches ? 44 : 24;
+  for (const e of document.querySelectorAll("button, a[href], [role=tab], .q-btn, summary, .fer-file, "
+    + ".fer-choice label, .fer-check, input:not(.fer-file input):not(label input)")) {
+    const box = e.getBoundingClientRect();
+    if (visible(e) && box.width && !e.closest(".fer-skip") && (box.width < least - 0.5 || box.height < least - 0.5)) {
+      problems.push(`target of ${box.width.toFixed(0)}×${box.height.toFixed(0)}: ${describe(e)}`);
+    }
+  }
+  if (!document.documentElement.lang) problems.push("no language");
+  if (document.documentElement.scrollWidth > innerWidth) problems.push("wider than the screen");
+  return problems;
+}'''
+
+MOUSE = {'viewport': {'width': 1280, 'height': 800}}
+FINGER = {'viewport': {'width': 390, 'height': 844}, 'has_touch': True, 'is_mobile': True}
+
+
+@pytest.fixture(scope='module')
+def dashboard(tmp_path_factory):
+    with Dashboard(tmp_path_factory.mktemp('accessible') / 'log') as program:
+        yield program
+        assert program.end() == 0
+
+
+@pytest.fixture(scope='module')
+def fer():
+    with Fer() as node:
+        node.faces = (face('fa', 0.9), face('fb', 0.1, box=(400.0, 80.0, 120.0, 120.0)))
+        yield node
+
+
+def problems(page) -> list[str]:
+    return page.evaluate(CHECK)
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+@pytest.mark.parametrize('device', [MOUSE, FINGER], ids=['mouse', 'finger'])
+def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
+    page = watch(**device, color_scheme=scheme).open(dashboard.url)
+    page.locator('.fer-ok').wait_for()
+    page.get_by_text('happy 90 %').wait_for()
+    page.wait_for_function("document.querySelector('.fer-frame img').naturalWidth > 0")
+    assert problems(page) == []
+    page.get_by_role('button', name='Record', exact=True).click()
+    page.get_by_role('button', name='Stop').wait_for()
+    assert problems(page) == []
+    page.get_by_role('button', name='Stop').click()
+    page.get_by_role('link', name='Download CSV').wait_for()
+    page.get_by_role('button', name='Clear lines').click()
+    page.get_by_role('button', name='Undo').wait_for()
+    assert problems(page) == []
+    page.get_by_role('button', name='Delete recording').click()
+    page.get_by_text('The recording was deleted').wait_for()
+    page.get_by_role('button', name='Reset calibration').click()
+    page.get_by_text('the node is not active').wait_for()
+    page.wait_for_timeout(500)  # the notification fades in
+    assert problems(page) == []
+    page.get_by_role('button', name='Pause').click()
+    page.locator('.fer-banner').get_by_text('Paused').wait_for()
+    if device is MOUSE:
+        page.locator('summary').click()
+        page.get_by_text(Live.keys_on).wait_for()
+    assert problems(page) == []
+    assert page.locator('summary').is_visible() is (device is MOUSE), 'hints for the keyboard where there is one'
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_every_state_of_the_tab_video(dashboard, watch, scheme):
+    page = watch(**MOUSE, color_scheme=scheme).open(f'{dashboard.url}/?tab=video')
+    page.get_by_label(Video.upload).wait_for()
+    assert problems(page) == []
+    page.get_by_role('button', name=Video.clip).click()
+    page.locator('progress').wait_for()
+    assert problems(page) == []
+    page.get_by_role('button', name=Video.play).wait_for(timeout=180_000)
+    assert problems(page) == []
+    words = page.get_by_test_id('video-summary').inner_text()
+    assert words.count('mean') >= 2 and page.locator('.fer-video .fer-chart').get_attribute('aria-describedby')
+    page.set_viewport_size({'width': 390, 'height': 844})
+    assert problems(page) == []
+    page.get_by_role('button', name=Video.another).click()
+    page.get_by_role('dialog').wait_for()
+    assert problems(page) == []
+    assert page.evaluate("document.activeElement.closest('dialog') !== null")
+    page.keyboard.press('Escape')
+    page.get_by_role('button', name=Video.another).click()
+    page.get_by_role('button', name=Video.remove).click()
+    page.get_by_label(Video.upload).wait_for()
+
+
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_the_login_page(watch, tmp_path, scheme):
+    with Dashboard(tmp_path / 'log', '-p', 'access_token:="a token for the test"') as locked:
+        for device in (MOUSE, FINGER):
+            page = watch(**device, color_scheme=scheme).context.new_page()
+            page.goto(locked.url)
+            page.get_by_label(Login.token).fill('wrong')
+            page.keyboard.press('Enter')
+            page.get_by_role('alert').wait_for()
+            assert problems(page) == []
+
+
+def test_changes_of_emotion_are_announced_and_the_chart_is_told_in_words(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    spoken, words = page.get_by_test_id('spoken'), page.get_by_test_id('summary')
+    page.wait_for_function("document.querySelector('[data-testid=spoken]').innerText === 'fa: happy'")
+    assert spoken.get_attribute('role') == 'status'
+    fer.faces = (face('fa', 0.1),)
+    page.wait_for_function("document.querySelector('[data-testid=spoken]').innerText === 'fa: sad'")
+    page.wait_for_function("document.querySelector('[data-testid=summary]').innerText.includes('fa: last −0.80')")
+    assert page.locator('.fer-chart').get_attribute('aria-describedby') == words.get_attribute('id')
+    # What flickers is not read out.
+    page.evaluate("""() => { window.read = []; new MutationObserver(() => window.read.push(1)).observe(
+        document.querySelector('[data-testid=spoken]'), { childList: true, characterData: true, subtree: true }) }""")
+    for index in range(10):
+        fer.faces = (face('fa', 0.9 if index % 2 else 0.1),)
+        page.wait_for_timeout(300)
+    assert page.evaluate('window.read.length') == 0
+    fer.faces = (face('fa', 0.9), face('fb', 0.1, box=(400.0, 80.0, 120.0, 120.0)))
+
+
+def test_shortcuts_can_be_turned_off(dashboard, fer, watch):
+    page = watch(**MOUSE).open(dashboard.url)
+    page.locator('.fer-ok').wait_for()
+    page.locator('summary').click()
+    page.get_by_label(Live.keys_on).uncheck()
+    page.locator('summary').focus()
+    page.keyboard.press('p')
+    page.wait_for_timeout(500)
+    assert page.get_by_role('button', name='Pause').is_visible()
+    page.reload()
+    page.locator('.fer-ok').wait_for()
+    page.keyboard.press('p')
+    page.wait_for_timeout(500)
+    assert page.get_by_role('button', name='Pause').is_visible(), 'it is remembered'
+    page.locator('summary').click()
+    page.get_by_label(Live.keys_on).check()
+    page.locator('summary').focus()
+    page.keyboard.press('p')
+    page.get_by_role('button', name='Resume').wait_for()
+
+
+def test_white_text_is_readable_on_every_colour_of_buttons():
+    for colour in COLOURS.values():
+        red, green, blue = (int(colour[i:i + 2], 16) for i in (1, 3, 5))
+        assert contrast((blue, green, red), (255, 255, 255)) >= 4.5
