@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,13 +13,22 @@ os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from fer_ros.media.built_in_clip import BuiltInClip
+from fer_ros.media.containers import BAGS, container
+from fer_ros.media.file_names import library_name, without_errno
 
 STILL_RATE = 30.0
 """Frames per second of sources without a rate."""
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-"""Suffixes of image files."""
+"""Suffixes of image files; a file that begins as one is taken for an image too, whatever its suffix."""
+_UPRIGHT = {2: (None, 1), 3: (cv2.ROTATE_180, None), 4: (None, 0), 5: (cv2.ROTATE_90_CLOCKWISE, 1),
+            6: (cv2.ROTATE_90_CLOCKWISE, None), 7: (cv2.ROTATE_90_CLOCKWISE, 0),
+            8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None)}
+"""For each orientation of EXIF by how much the image is rotated, and along which axis it is mirrored then."""
+_ORIENTATION = 0x0112
+"""Tag of EXIF."""
 
 
 class SourceError(Exception):
@@ -68,13 +77,18 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     if video.isdecimal() or video.startswith('/dev/'):
         return CameraSource(video, rate, width, height)
     path = Path(video).expanduser()
-    if path.is_dir():
-        return PictureSource(_pictures(path), str(path), rate)
-    if not path.exists():
-        raise SourceError(f'no video at {video}: give a camera number, a video file or an image folder')
-    if path.suffix.lower() in PICTURES:
-        return PictureSource([path], str(path), rate)
-    return VideoSource(path, rate)
+    try:
+        if path.is_dir():
+            if (path / 'metadata.yaml').exists():
+                raise SourceError(_play(path))
+            return PictureSource(pictures(path), str(path), rate)
+        if not path.exists():
+            raise SourceError(f'no video at {video}: give a camera number, a video file or an image folder')
+        if not path.is_file():
+            raise SourceError(f'{video} is not a regular file: give a camera number, a video file or an image folder')
+        return PictureSource([path], str(path), rate) if is_picture(path) else VideoSource(path, rate)
+    except OSError as error:
+        raise SourceError(without_errno(error)) from error
 
 
 def frames(source: Source, loop: bool = False) -> Iterator[np.ndarray]:
@@ -141,10 +155,10 @@ class PictureSource:
         while self._index < len(self._paths):
             path = self._paths[self._index]
             self._index += 1
-            frame = _read_picture(path)
+            frame = read_picture(path)
             if frame is not None:
                 return frame
-            self.warning = f'{path} cannot be decoded and is skipped'
+            self.warning = f'{path} cannot be decoded and is skipped{remedy(path)}'
         return None
 
     def skip(self) -> None:
@@ -162,6 +176,8 @@ class PictureSource:
 class VideoSource:
     """A video file. If it ends before its announced number of frames, `warning` reports it.
 
+    Files are recognised by their first bytes: FFmpeg takes anything that contains JPEG images for a video of them.
+
     `time` is the presentation time of the last frame read, in seconds; `expected` is the number of frames announced by
     the container, which may be an estimate.
     """
@@ -175,19 +191,32 @@ class VideoSource:
         self._first: np.ndarray | None = None
         self._given_rate = rate
         self.rate = rate or STILL_RATE
+        try:
+            self._container = container(path)
+        except OSError as error:
+            raise SourceError(without_errno(error)) from error
+        if self._container in BAGS:
+            raise SourceError(_play(path))
+        if self._container in ('archive', 'zstd'):
+            raise SourceError(f'{path} is compressed or an archive: unpack it first')
         self.rewind()
 
     def rewind(self) -> None:
         """Restart from the first frame."""
         self.close()
-        with _quiet_opencv():
-            self._capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        with _quiet_opencv(), library_name(self._path) as name:
+            self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
             self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones record the rotation in the container
         self._first = self._capture.read()[1] if self._capture.isOpened() else None
         if self._first is None:
             self.close()
             raise SourceError(f'{self._path} cannot be opened as a video: it is damaged, incomplete or in an '
                               'unsupported format')
+        codec = int(self._capture.get(cv2.CAP_PROP_FOURCC))
+        if not self._container and codec == cv2.VideoWriter.fourcc(*'MJPG'):
+            self.close()
+            raise SourceError(f'{self._path} contains JPEG images, but begins as no known video or bag does: it is '
+                              'damaged or in an unsupported format')
         own = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = self._given_rate or (own if math.isfinite(own) and 0 < own <= 1000 else STILL_RATE)
         self.expected = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -280,15 +309,59 @@ def _quiet_opencv() -> Iterator[None]:
         logging.setLogLevel(level)
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Image files in `folder` in natural order: 2 before 10."""
-    def key(path: Path) -> list:
-        return [(int(part), '') if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', path.name)]
-    return sorted((path for path in folder.iterdir() if path.suffix.lower() in PICTURES), key=key)
+def natural_order(path: Path) -> list:
+    """Sort key of paths by name: 2 before 10."""
+    return [(int(part), '') if part.isdecimal() else (-1, part) for part in re.split(r'(\d+)', path.name)]
 
 
-def _read_picture(path: Path) -> np.ndarray | None:
+def is_picture(path: Path) -> bool:
+    """Whether a file is an image by its first bytes or, if these say nothing, by its suffix. Raises OSError."""
+    found = container(path)
+    return found == 'picture' or (not found and path.suffix.lower() in PICTURES)
+
+
+def pictures(folder: Path) -> list[Path]:
+    """Image files in `folder` in natural order, 2 before 10; each real file once. Raises OSError."""
+    files: dict[tuple[int, int], Path] = {}
+    for path in sorted(folder.iterdir(), key=Path.is_symlink):  # of a file and links to it, the file
+        if path.is_file() and not path.name.startswith('.') and is_picture(path):
+            status = path.stat()
+            files.setdefault((status.st_dev, status.st_ino), path)
+    return sorted(files.values(), key=natural_order)
+
+
+def read_picture(path: Path) -> np.ndarray | None:
+    """An image file as uint8 (H, W, 3) BGR, upright as its EXIF orientation says; None if it cannot be decoded."""
     try:
-        return cv2.imread(str(path), cv2.IMREAD_COLOR)
-    except cv2.error:  # an empty file, or more pixels than OpenCV takes
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        # OpenCV applies the orientation of some formats only.
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except (OSError, cv2.error):  # cv2.error: an empty file, or more pixels than OpenCV takes
         return None
+    if image is None:
+        return None
+    rotation, axis = _UPRIGHT.get(_orientation(path), (None, None))
+    image = image if rotation is None else cv2.rotate(image, rotation)
+    return image if axis is None else cv2.flip(image, axis)
+
+
+def _orientation(path: Path) -> int:
+    try:
+        with PIL.Image.open(path) as picture:  # reads the header only
+            # OpenCV turns TIFF files in any case.
+            return 1 if picture.format == 'TIFF' else picture.getexif().get(_ORIENTATION, 1)
+    except Exception:  # Pillow does not document which exceptions it raises; OpenCV has decoded the image
+        return 1
+
+
+def remedy(path: Path) -> str:
+    """What to do with an image that cannot be decoded; '' if it is damaged."""
+    with suppress(OSError), path.open('rb') as file:
+        if file.read(8)[4:] == b'ftyp':
+            return ': convert HEIF and AVIF to JPEG'
+    return ''
+
+
+def _play(path: Path) -> str:
+    return (f'{path} is a bag: play it with `ros2 bag play` (a ROS 1 bag after `rosbags-convert`), which publishes its '
+            'images, or analyse it with process_video')

@@ -130,7 +130,7 @@ def compressed_to_bgr(message: Any) -> np.ndarray:
         with PIL.Image.open(io.BytesIO(data.tobytes()), formats=COMPRESSED_FORMATS) as header:  # reads the size only
             width, height = header.size
     except Exception as error:  # Pillow does not document which exceptions it raises
-        raise ConversionError(f'{description}: not an image ({error}); publish JPEG or PNG') from error
+        raise ConversionError(f'{description}: not an image, or a damaged one; publish JPEG or PNG') from error
     _check_size(width, height, f'{description}, {width}×{height}')
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)

@@ -8,14 +8,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fer_ros.media.frame_sources import CameraSource, SourceError, VideoSource
-from fer_ros.media.image_decoding import ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.media.file_names import shown_name, without_errno
+from fer_ros.media.frame_sources import (
+    STILL_RATE,
+    CameraSource,
+    SourceError,
+    VideoSource,
+    pictures,
+    read_picture,
+    remedy,
+)
+from fer_ros.media.image_decoding import compressed_to_bgr, to_bgr
+from fer_ros.recordings.bags import Bag, BagError, Message, deserializer
 from fer_ros.recordings.inputs import Input, InputError
+from fer_ros.recordings.time_line import LONGEST_GAP, Stamped, TimeLine
 
 IMAGES: dict[str, Callable[[Any], np.ndarray]] = {
     'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
-_NEW_TIME_LINE = 1_000_000_000
-"""Nanoseconds: header stamps that jump back further start a new time line, as with several drives in one bag."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Frame:
     index: int
     """Number of the frame from 0, counting skipped frames too."""
     time_ns: int
-    """Nanoseconds since the first frame; greater than that of the previous frame."""
+    """Nanoseconds since the first frame; greater than that of the previous frame, except for photos: always 0."""
     image: np.ndarray
     """uint8 (H, W, 3) BGR."""
 
@@ -62,26 +71,30 @@ def open_reader(item: Input, topic: str = '') -> FrameReader:
     try:
         if item.kind == 'bag':
             return BagReader(Path(item.source), topic)
+        if item.kind == 'photos':
+            return PhotoReader(Path(item.source))
         return CameraReader(item.source) if item.kind == 'camera' else VideoReader(Path(item.source))
     except (SourceError, OSError) as error:
-        raise InputError(str(error)) from error
+        raise InputError(without_errno(error)) from error
 
 
 class VideoReader:
     """A video file.
 
     Times are the presentation times of the container, so that variable frame rates are handled, and its rotation is
-    applied. Where the times are missing or decrease, they are derived from the frame rate.
+    applied. Where the times are missing, decrease or leap by more than a day, they are derived from the frame rate.
     """
 
     def __init__(self, path: Path):
         self._source = VideoSource(path)
         self.rate, self.expected = self._source.rate, self._source.expected
+        self._leaps = 0
 
     @property
     def warning(self) -> str:
         """A problem that did not stop the reader; empty if there was none."""
-        return self._source.warning
+        leaps = f'{self._source.name}: its times leap {self._leaps} times by more than a day' if self._leaps else ''
+        return '; '.join(filter(None, (self._source.warning, leaps)))
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Yield every `every`-th frame. Raises InputError."""
@@ -93,8 +106,12 @@ class VideoReader:
             stamp_ns = round(self._source.time * 1e9)
             first_ns = stamp_ns if first_ns is None else first_ns
             time_ns = stamp_ns - first_ns
-            if time_ns <= last_ns:
+            leaps = index > 0 and time_ns > last_ns + LONGEST_GAP
+            if time_ns <= last_ns or leaps:
                 time_ns = last_ns + round(every / self.rate * 1e9)
+            if leaps:
+                self._leaps += 1
+                first_ns = stamp_ns - time_ns
             yield Frame(index, time_ns, image)
             last_ns = time_ns
             for _ in range(every - 1):
@@ -107,42 +124,51 @@ class VideoReader:
 
 
 class BagReader:
-    """Images of one topic of a rosbag2 recording.
+    """Images of one topic of a rosbag2 or ROS 1 recording; of a damaged one, those that are intact.
 
-    Times are the header stamps, or the times of recording if the driver does not stamp.
+    Times are the header stamps, or the times of recording if the driver does not stamp, or its clock was set or stands
+    still.
     """
 
     def __init__(self, path: Path, topic: str = ''):
-        # Imported late: not needed for video files, and slow.
-        from rosbags.highlevel import AnyReader
-        from rosbags.typesys import Stores, get_typestore
         self._path, self._unreadable, self._why = path, 0, ''
-        self._late = 0
         try:
-            # Older sqlite3 recordings lack message definitions; those of images never changed.
-            self._reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
-            self._reader.open()
-        except Exception as error:  # the storage plug-ins do not catch exceptions of sqlite3, YAML or struct
-            raise InputError(f'{path} cannot be opened as a rosbag2 recording: {_one_line(error)}') from error
+            self._bag = Bag(path, frozenset(IMAGES))
+        except BagError as error:
+            raise InputError(str(error)) from error
         try:
-            self._connections = self._choose(topic)
-        except InputError:
-            self._reader.close()
+            self._topic, self.expected = self._choose(topic)
+            self.rate = self._nominal_rate()
+        except BaseException:
+            self._bag.close()
             raise
-        self.expected = float(sum(c.msgcount for c in self._connections))
-        seconds = self._reader.duration * 1e-9
-        self.rate = min(max((self.expected - 1) / seconds, 1.0), 240.0) if seconds > 0 and self.expected > 1 else 30.0
+        self._deserialize = deserializer()
+        self._time_line = TimeLine(round(1e9 / self.rate))
 
-    def _choose(self, topic: str) -> list:
-        images = [c for c in self._reader.connections if c.msgtype in IMAGES]
-        topics = sorted({c.topic for c in images})
-        if not topics:
-            raise InputError(f'{self._path} contains no topic of type {" or ".join(IMAGES)}')
-        if topic and topic not in topics:
-            raise InputError(f'{self._path} has no images on {topic}: choose --topic from {", ".join(topics)}')
-        if not topic and len(topics) > 1:
-            raise InputError(f'{self._path} has images on several topics: choose --topic from {", ".join(topics)}')
-        return [c for c in images if c.topic == (topic or topics[0])]
+    def _choose(self, topic: str) -> tuple[str, float]:
+        """Name and number of messages of the topic to be read."""
+        counts: dict[str, int] = {}
+        for found in self._bag.topics:
+            counts[found.name] = counts.get(found.name, 0) + found.count
+        names = ', '.join(counts)
+        if not counts:
+            raise InputError('; '.join([f'{self._path} contains no topic of type {" or ".join(IMAGES)}',
+                                        *self._bag.problems]))
+        if topic and topic not in counts:
+            raise InputError(f'{self._path} has no images on {topic}: choose --topic from {names}')
+        if not topic and len(counts) > 1:
+            raise InputError(f'{self._path} has images on several topics: choose --topic from {names}')
+        topic = topic or next(iter(counts))
+        return topic, float(counts[topic])
+
+    def _nominal_rate(self) -> float:
+        seconds = self._bag.duration_ns * 1e-9
+        if seconds > 0 and self.expected > 1 and self.expected - 1 >= seconds:
+            return min((self.expected - 1) / seconds, 240.0)
+        # Less than one frame per second: the recording has pauses, or its clock was set.
+        steps = np.diff(self._bag.times(self._topic, 30))
+        steps = steps[steps > 0]
+        return min(max(1e9 / float(np.median(steps)), 1.0), 240.0) if len(steps) else 30.0
 
     @property
     def warning(self) -> str:
@@ -150,47 +176,77 @@ class BagReader:
         parts = []
         if self._unreadable:
             parts.append(f'{self._unreadable} images could not be decoded ({self._why})')
-        if self._late:
-            parts.append(f'{self._late} images were skipped because their stamp was not newer than the previous one')
-        return f'{self._path}: {"; ".join(parts)}' if parts else ''
+        parts += self._time_line.problems
+        return '; '.join([*self._bag.problems, *([f'{self._path}: {"; ".join(parts)}'] if parts else [])])
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
         """Yield every `every`-th frame. Raises InputError."""
-        base_ns, last_ns, last_recorded_ns = None, -1, 0
-        try:
-            for index, (connection, recorded_ns, data) in enumerate(self._reader.messages(self._connections)):
-                if index % every:
-                    continue
-                image, header = self._decode(connection, data)
-                if image is None:
-                    continue
-                stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or recorded_ns
-                if base_ns is None:
-                    base_ns = stamp_ns
-                if stamp_ns - base_ns < last_ns - _NEW_TIME_LINE:
-                    base_ns = stamp_ns - last_ns - max(1, recorded_ns - last_recorded_ns)
-                if stamp_ns - base_ns <= last_ns:
-                    self._late += 1
-                    continue
-                last_ns, last_recorded_ns = stamp_ns - base_ns, recorded_ns
-                yield Frame(index, last_ns, image)
-        except (ValueError, OSError, ArithmeticError, LookupError) as error:
-            raise InputError(f'{self._path} cannot be read to the end: {_one_line(error)}') from error
-        if last_ns < 0 and self._unreadable:
+        count = 0
+        self._time_line = TimeLine(round(every * 1e9 / self.rate))
+        for index, time_ns, image in self._time_line.frames(self._stamped(every)):
+            count += 1
+            yield Frame(index, time_ns, image)
+        if not count and self._unreadable:
             raise InputError(f'none of the {self._unreadable} images in {self._path} could be decoded: {self._why}')
+        if not count and self._bag.problems:
+            raise InputError(self.warning)
 
-    def _decode(self, connection, data: bytes):
+    def _stamped(self, every: int) -> Iterator[Stamped]:
+        for index, message in enumerate(self._bag.messages(self._topic)):
+            if index % every:
+                continue
+            image, header = self._decode(message)
+            if image is not None:
+                stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or message.recorded_ns
+                yield Stamped(index, image, stamp_ns, message.recorded_ns)
+
+    def _decode(self, message: Message):
         try:
-            message: Any = self._reader.deserialize(data, connection.msgtype)
-            return IMAGES[connection.msgtype](message), message.header
-        except (ConversionError, ValueError, LookupError) as error:
+            content: Any = self._deserialize(message)
+            return IMAGES[message.type](content), content.header
+        except Exception as error:  # ConversionError; in damaged messages also those of struct and numpy
             self._unreadable += 1
-            self._why = self._why or _one_line(error)
+            self._why = self._why or without_errno(error)
             return None, None
 
     def close(self) -> None:
         """Close the bag."""
-        self._reader.close()
+        self._bag.close()
+
+
+class PhotoReader:
+    """Photos, upright as their EXIF orientation says: one file, or all image files of a folder. All have the time 0."""
+
+    rate = STILL_RATE
+
+    def __init__(self, path: Path):
+        self._paths = pictures(path) if path.is_dir() else [path]
+        self._path = path
+        self._broken: list[str] = []
+        self.expected = float(len(self._paths))
+        self.names = [shown_name(file) for file in self._paths]
+        """File names of the photos, by index of the frame."""
+
+    @property
+    def warning(self) -> str:
+        """A problem that did not stop the reader; empty if there was none."""
+        if not self._broken:
+            return ''
+        return f'{len(self._broken)} of {len(self._paths)} photos cannot be decoded: {"; ".join(self._broken)}'
+
+    def frames(self, every: int = 1) -> Iterator[Frame]:
+        """Yield every `every`-th photo. Raises InputError."""
+        for index, path in list(enumerate(self._paths))[::every]:
+            image = read_picture(path)
+            if image is None:
+                self._broken.append(f'{path}{remedy(path) or " (damaged)"}')
+            else:
+                yield Frame(index, 0, image)
+        if len(self._broken) == len(self._paths[::every]):
+            raise InputError(self.warning or f'{self._path} contains no photos')
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 class CameraReader:
@@ -220,7 +276,3 @@ class CameraReader:
     def close(self) -> None:
         """Release the camera."""
         self._source.close()
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split()) or type(error).__name__

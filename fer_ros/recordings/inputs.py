@@ -1,13 +1,29 @@
 """Finds the inputs of process_video."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from fer_ros.media.containers import BAGS as BAG_CONTAINERS
+from fer_ros.media.containers import container
+from fer_ros.media.frame_sources import PICTURES, pictures
+from fer_ros.recordings.bag_files import has_topics, is_bag_folder, storage_files, unpacked_container
 
 VIDEOS = ('.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.ogv',
           '.ts', '.webm', '.wmv')
-"""Suffixes of videos in a folder; a file given explicitly is tried whatever its name is."""
-BAGS = ('.mcap', '.db3')
+"""Suffixes of videos in a folder, where the first bytes do not tell; a file given explicitly is tried whatever its name
+is."""
+BAGS = ('.mcap', '.db3', '.bag')
+"""Suffixes of bags, as `VIDEOS`."""
+_AUDIO = ('.aac', '.m4a', '.m4b', '.mka', '.oga', '.ogg', '.opus', '.wma')
+_LONGEST_NAME = 200
+"""Bytes of the names of outputs; file systems allow 255, suffixes included."""
+_FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠')
+"""First characters of what spreadsheets take for a formula."""
 
 
 class InputError(Exception):
@@ -16,76 +32,225 @@ class InputError(Exception):
 
 @dataclass(frozen=True)
 class Input:
-    """A recording or a camera."""
+    """A recording, photos or a camera."""
 
     source: str
     """Path, camera number or device."""
     name: str
-    """Name of the output files without suffix; unique within a run."""
+    """Name of the output files without suffix; unique within a run, and UTF-8 even if that of the source is not."""
     kind: str
-    """Kind of input: video, bag or camera."""
+    """Kind of input: video, bag, photos (a file or the image files of a folder) or camera."""
 
     def identity(self) -> dict:
-        """Identity of the content: path, size in bytes and time of modification."""
+        """Identity of the content: path, size in bytes and time of modification. Raises OSError."""
         if self.kind == 'camera':
             return {'path': self.source}
-        files = sorted(Path(self.source).iterdir()) if Path(self.source).is_dir() else [Path(self.source)]
+        path = Path(self.source)
+        if not path.is_dir():
+            files = [path]
+        elif self.kind == 'photos':
+            files = pictures(path)
+        else:
+            files = sorted(file for file in path.iterdir() if file.is_file())
         stats = [file.stat() for file in files]
-        return {'path': str(Path(self.source).absolute()), 'size': sum(s.st_size for s in stats),
-                'modified_ns': max(s.st_mtime_ns for s in stats)}
+        return {'path': str(path.absolute()), 'size': sum(s.st_size for s in stats),
+                'modified_ns': max((s.st_mtime_ns for s in stats), default=0)}
 
     @property
     def size(self) -> int:
         """Size in bytes, at least 1; 0 for a camera."""
-        return max(1, self.identity()['size']) if self.kind != 'camera' else 0
+        if self.kind == 'camera':
+            return 0
+        try:
+            return max(1, self.identity()['size'])
+        except OSError:  # removed meanwhile: reading it reports that
+            return 1
+
+
+@dataclass
+class Found:
+    """The result of a search."""
+
+    inputs: list[Input] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    """What was asked for and cannot be read: one line each, with the remedy."""
+    skipped: list[str] = field(default_factory=list)
+    """Paths of the files in folders that are neither recordings nor photos."""
 
 
 def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> list[Input]:
-    """Find the inputs given by command-line arguments.
+    """As `search`, but everything must be readable.
+
+    Raises:
+        InputError: an argument does not exist, a folder contains no recording, or an input cannot be read.
+    """
+    found = search(arguments, leave_out)
+    if found.broken:
+        raise InputError(found.broken[0])
+    return found.inputs
+
+
+def search(arguments: Sequence[str], leave_out: Path | None = None) -> Found:
+    """Find the inputs given by command-line arguments. Files are recognised by their first bytes, then by suffix.
+
+    Each real file is found once, however many names and links it has; in folders, files behind links come last.
 
     Args:
         arguments: files, bags (folders with a metadata.yaml), cameras, and folders, which are searched recursively.
         leave_out: folder that is skipped, even if it is inside a searched one.
-
-    Raises:
-        InputError: an argument does not exist, or a folder contains no recording.
     """
-    found: dict[str, str] = {}
+    finder = _Finder(leave_out)
     for argument in arguments:
+        finder.argument(argument)
+    names = _names(list(finder.kinds))
+    inputs = [Input(source, names[source], kind) for source, kind in finder.kinds.items()]
+    return Found(inputs, finder.broken, finder.skipped)
+
+
+class _Finder:
+    def __init__(self, leave_out: Path | None) -> None:
+        self.kinds: dict[str, str] = {}
+        """Source to kind of input."""
+        self.broken: list[str] = []
+        self.skipped: list[str] = []
+        self._leave_out = None if leave_out is None else leave_out.resolve()
+        self._known: set[tuple[int, int]] = set()
+        """Device and number of the files and folders seen."""
+        self._links: list[Path] = []
+        self._seen = 0
+        """Number of recordings seen, known ones included."""
+
+    def argument(self, argument: str) -> None:
         path = Path(argument).expanduser()
-        if path.is_dir() and not _is_bag(path):
-            inside = _search(path, leave_out)
-            if not inside:
-                raise InputError(f'no recordings in {argument}: expected rosbag2 folders or files ending in '
-                                 f'{", ".join((*VIDEOS, *BAGS))}')
-            found |= inside
-        elif path.exists() and not argument.startswith('/dev/'):
-            found[str(path)] = 'bag' if path.is_dir() or path.suffix in BAGS else 'video'
-        elif argument.isdecimal() or argument.startswith('/dev/'):
-            found[argument] = 'camera'
-        else:
-            raise InputError(f'{argument} does not exist: give video files, rosbag2 folders, folders of these, or a '
-                             'camera number')
-    names = _names(list(found))
-    return [Input(source, names[source], kind) for source, kind in found.items()]
+        with self._reported(path):
+            if argument.startswith('/dev/') or (argument.isdecimal() and not path.exists()):
+                self.kinds[argument] = 'camera'
+            elif path.is_dir():
+                self._tree(path)
+            elif path.exists():
+                self._file(path, given=True)
+            elif path.is_symlink():
+                self._dangling(path)
+            else:
+                self.broken.append(f'{argument} does not exist: give video files, photos, bags, folders of these, or a '
+                                   'camera number')
+
+    @contextmanager
+    def _reported(self, path: Path) -> Iterator[None]:
+        """What cannot be read is reported, and does not stop the search."""
+        try:
+            yield
+        except OSError as error:
+            self.broken.append(f'{path} cannot be read: {error.strerror or error}')
+
+    def _tree(self, path: Path) -> None:
+        seen = self._seen, len(self.broken)
+        self._folder(path)
+        while self._links:  # after the real files, so that these are found under their own names
+            self._link(self._links.pop(0))
+        if (self._seen, len(self.broken)) == seen:
+            self.broken.append(f'no recordings in {path}: expected bags, videos or photos, such as files ending in '
+                               f'{", ".join((*VIDEOS, *BAGS, *PICTURES))}')
+
+    def _folder(self, path: Path) -> None:
+        if path.resolve() == self._leave_out:
+            return
+        if self._is_known(path):
+            self._seen += 1
+            return
+        entries = sorted(path.iterdir())
+        is_bag = (path / 'metadata.yaml').is_file() and is_bag_folder(path)
+        if is_bag:
+            self._add(path, 'bag')
+            for part in storage_files(path):
+                self._is_known(part)
+        photos = []
+        for entry in entries:
+            with self._reported(entry):
+                if entry.is_symlink() and not (entry.is_file() and self._kind(entry) == 'photos'):
+                    self._links.append(entry)
+                elif entry.is_dir():
+                    if not entry.name.startswith('.'):
+                        self._folder(entry)
+                elif entry.is_file() and not entry.name.startswith('.') and self._kind(entry) == 'photos':
+                    photos.append(entry)
+                else:
+                    self._file(entry)
+        if photos and is_bag:
+            self.skipped += map(str, photos)  # two inputs would have the same path
+        elif photos:
+            self._add(path, 'photos')
+
+    def _link(self, link: Path) -> None:
+        with self._reported(link):
+            if link.is_dir():
+                self._folder(link)
+            elif link.exists():
+                self._file(link)
+            else:
+                self._dangling(link)
+
+    def _dangling(self, link: Path) -> None:
+        self.broken.append(f'{link} is a link to {os.readlink(link)}, which does not exist or leads back to it: remove '
+                           'it or correct it')
+
+    def _file(self, path: Path, given: bool = False) -> None:
+        if not path.is_file():
+            if given:
+                self.broken.append(f'{path} is not a regular file: give video files, photos, bags, folders of these, '
+                                   'or a camera number')
+            else:
+                self.skipped.append(str(path))
+            return
+        if not given and (path.name.startswith('.') or path.stem.endswith('.partial')):
+            if container(path):
+                self.skipped.append(str(path))
+            return
+        kind = self._kind(path) or ('video' if given else '')
+        if kind in ('bag', 'video', 'photos'):
+            if self._is_known(path):
+                self._seen += 1
+            else:
+                self._add(path, kind)
+        elif kind == 'packed' and (given or _recording_suffix(path)):
+            self.broken.append(f'{path} is compressed or an archive: unpack it first')
+        elif path.name != 'metadata.yaml' or not is_bag_folder(path.parent):
+            self.skipped.append(str(path))
+
+    def _kind(self, path: Path) -> str:
+        """Kind of the input in a file, 'packed', or '' if it is none."""
+        found, suffix = container(path), path.suffix.lower()
+        if found == 'zstd':
+            inside = unpacked_container(path)
+            damaged_bag = not inside and any(suffix.lower() in BAGS for suffix in path.suffixes)
+            return 'bag' if inside in BAG_CONTAINERS or damaged_bag else 'packed'
+        if found == 'archive':
+            return 'packed'
+        if found == 'sqlite3':
+            return 'bag' if suffix == '.db3' or has_topics(path) else ''
+        if found in BAG_CONTAINERS or (not found and suffix in BAGS):
+            return 'bag'
+        if found == 'picture' or (not found and suffix in PICTURES):
+            return 'photos'
+        if (found == 'video' and suffix not in _AUDIO) or (not found and suffix in VIDEOS):
+            return 'video'
+        return ''
+
+    def _is_known(self, path: Path) -> bool:
+        """Whether the real file or folder has been seen before."""
+        status = path.stat()
+        key = status.st_dev, status.st_ino
+        known = key in self._known
+        self._known.add(key)
+        return known
+
+    def _add(self, path: Path, kind: str) -> None:
+        self._seen += 1
+        self.kinds[str(path)] = kind
 
 
-def _is_bag(path: Path) -> bool:
-    return (path / 'metadata.yaml').exists()
-
-
-def _search(folder: Path, leave_out: Path | None) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith('.') or (leave_out is not None and path.absolute() == leave_out.absolute()):
-            continue
-        if path.is_dir():
-            found |= {str(path): 'bag'} if _is_bag(path) else _search(path, leave_out)
-        elif path.suffix.lower() in VIDEOS and not path.stem.endswith('.partial'):
-            found[str(path)] = 'video'
-        elif path.suffix in BAGS:
-            found[str(path)] = 'bag'
-    return found
+def _recording_suffix(path: Path) -> bool:
+    return any(suffix.lower() in (*VIDEOS, *BAGS) for suffix in path.suffixes)
 
 
 def _names(sources: list[str]) -> dict[str, str]:
@@ -96,11 +261,26 @@ def _names(sources: list[str]) -> dict[str, str]:
             return f'camera{source}' if source.isdecimal() else path.name
         stem = path.name if path.is_dir() or parts > 1 else path.stem
         return '_'.join((*path.parts[1:][-parts:-1], stem))
-    names = {source: name(source, 1) for source in sources}
+    names = {source: _safe(name(source, 1)) for source in sources}
     for parts in range(2, max([2, *(len(Path(s).absolute().parts) for s in sources)]) + 1):
-        seen = list(names.values())
-        clashing = [source for source in sources if seen.count(names[source]) > 1]
+        count = Counter(names.values())
+        clashing = [source for source in sources if count[names[source]] > 1]
         if not clashing:
             break
-        names |= {source: name(source, parts) for source in clashing}
+        names |= {source: _safe(name(source, parts)) for source in clashing}
+    taken: set[str] = set()
+    for source in sources:  # names that differ only in what `_safe` replaces
+        free = (f'{names[source]}{end}' for end in ('', *(f'_{number}' for number in range(2, len(sources) + 2))))
+        names[source] = next(name for name in free if name not in taken)
+        taken.add(names[source])
     return names
+
+
+def _safe(name: str) -> str:
+    """`name` as UTF-8 without control characters, and no formula where a spreadsheet opens the file of that name."""
+    text = ''.join(f'_x{ord(c) - 0xdc00:02X}' if '\udc80' <= c <= '\udcff'  # a byte that is not UTF-8
+                   else '_' if unicodedata.category(c) in ('Cc', 'Cf', 'Cs', 'Zl', 'Zp') else c for c in name)
+    if text.startswith(_FORMULA):
+        text = f'_{text}'
+    encoded = text.encode()
+    return text if len(encoded) <= _LONGEST_NAME else encoded[:_LONGEST_NAME].decode(errors='ignore')

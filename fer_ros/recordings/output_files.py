@@ -23,6 +23,8 @@ MIN_LIFE: float = defaults(VALENCE_PLOT)['min_life']
 """Seconds; faces tracked for less are in the CSV, but not drawn."""
 WINDOW = 30.0
 """Length in seconds of the plot below an annotated frame."""
+LONGEST_PAUSE = 60.0
+"""Seconds for which an annotated video shows the last frame before a pause; a longer one is cut to it."""
 FLUSH = 1.0
 """Maximum seconds of results that are lost if the program is killed."""
 
@@ -106,10 +108,11 @@ class _AnnotatedVideo:
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
         self._history.add(frame)
         # The previous frame is shown until this one; the writer would cut longer pauses.
-        while self._shown is not None and frame.stamp - self._time > LONGEST_GAP / 2:
+        end = min(frame.stamp, self._time + LONGEST_PAUSE)
+        while self._shown is not None and end - self._time > LONGEST_GAP / 2:
             self._record(self._shown, self._time + LONGEST_GAP / 2)
         if self._shown is not None:
-            self._record(self._shown, max(self._time, frame.stamp - 1.0 / self._recorder.rate))
+            self._record(self._shown, max(self._time, end - 1.0 / self._recorder.rate))
         if self._plot is None:
             width = max(320, image.shape[1] + image.shape[1] % 2)
             height = max(180, round(0.4 * min(image.shape[0], width)))

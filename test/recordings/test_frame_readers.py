@@ -148,14 +148,6 @@ def test_bag_without_images_and_broken_bags_are_named(tmp_path):
             read(tmp_path / name)
 
 
-def test_truncated_bag_is_an_error_that_names_it(tmp_path):
-    messages = [(T0 + i, image_message(plain(20 * i), T0 + i * S // 10)) for i in range(10)]
-    path = write_bag(tmp_path / 'bag', {'/image': ('sensor_msgs/msg/Image', messages)})
-    cut(next(path.glob('*.mcap')), 0.5)
-    with pytest.raises(InputError, match=str(path)):
-        read(path)
-
-
 def test_images_that_cannot_be_read_are_left_out_and_counted(tmp_path):
     messages = [(T0 + i, image_message(plain(20 * i), T0 + i * S // 10, encoding='bgr8' if i != 4 else 'what'))
                 for i in range(10)]
@@ -177,8 +169,9 @@ def test_stamps_of_zero_late_and_begun_anew(tmp_path):
     late, warning = bag('late', [T0, T0 + S, T0 + S // 2, T0 + S, T0 + 2 * S])
     assert times(late) == [0, 1, 2]
     assert '2 images were skipped because their stamp was not newer' in warning
-    anew, _ = bag('anew', [T0 + 100 * S, T0 + 101 * S, T0 + 3 * S, T0 + 4 * S])
+    anew, warning = bag('anew', [T0 + 100 * S, T0 + 101 * S, T0 + 3 * S, T0 + 4 * S])
     assert times(anew) == [0, 1, 1.1, 2.1]
+    assert 'stamps leap once by -98.000 s' in warning
 
 
 def test_inputs_have_names_that_differ(tmp_path):

@@ -1,5 +1,6 @@
 """Videos and bags for tests: the portraits of the built-in clip in containers as they occur, whole and damaged."""
 
+import binascii
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -118,8 +119,10 @@ def write_bag(path: Path, topics: dict[str, Sequence], storage: str = 'mcap') ->
 
 
 def _header(store, stamp_ns: int):
-    return store.types['std_msgs/msg/Header'](
-        store.types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, 1_000_000_000)), 'camera')
+    header = store.types['std_msgs/msg/Header']
+    number = {'seq': 0} if 'seq' in header.__dataclass_fields__ else {}  # ROS 1
+    return header(**number, stamp=store.types['builtin_interfaces/msg/Time'](*divmod(stamp_ns, 1_000_000_000)),
+                  frame_id='camera')
 
 
 def image_message(image: np.ndarray, stamp_ns: int, padding: int = 0, encoding: str = 'bgr8'):
@@ -139,3 +142,95 @@ def compressed_message(image: np.ndarray, stamp_ns: int):
         data = cv2.imencode('.jpg', image)[1].ravel()
         return store.types['sensor_msgs/msg/CompressedImage'](_header(store, stamp_ns), 'jpeg', data)
     return make
+
+
+def write_bag1(path: Path, topics: dict[str, Sequence]) -> Path:
+    """A ROS 1 bag; arguments as for `write_bag`, with the messages of the functions of this module."""
+    from rosbags.rosbag1 import Writer
+    from rosbags.typesys import Stores, get_typestore
+    store = get_typestore(Stores.ROS1_NOETIC)
+    with Writer(path) as writer:
+        entries = []
+        for topic, (kind, messages) in topics.items():
+            connection = writer.add_connection(topic, kind, typestore=store)
+            entries += [(time_ns, connection, kind, make(store)) for time_ns, make in messages]
+        for time_ns, connection, kind, message in sorted(entries, key=lambda e: e[0]):
+            writer.write(connection, time_ns, store.serialize_ros1(message, kind))
+    return path
+
+
+def storage(folder: Path) -> Path:
+    """The only storage file of a rosbag2 recording."""
+    file, = (path for path in folder.iterdir() if path.suffix in ('.mcap', '.db3'))
+    return file
+
+
+def mcap_record(kind: int, data: bytes) -> bytes:
+    return struct.pack('<BQ', kind, len(data)) + data
+
+
+def mcap_text(text: str) -> bytes:
+    return struct.pack('<I', len(text)) + text.encode()
+
+
+def chunked_mcap(path: Path, messages: Sequence, compression: str = 'zstd', each: int = 5, index: bool = False) -> Path:
+    """An mcap file of Image messages in compressed chunks.
+
+    Args:
+        messages: [(time of recording in ns, message as a function of the typestore)].
+        each: messages per chunk.
+        index: whether it is finished; otherwise as a writer that was killed leaves it.
+    """
+    import lz4.frame
+    from rosbags.rosbag2.storage_mcap import zstd
+    from rosbags.typesys import Stores, get_typestore
+    store = get_typestore(Stores.ROS2_JAZZY)
+    kind = 'sensor_msgs/msg/Image'
+    head = (mcap_record(3, struct.pack('<H', 1) + mcap_text(kind) + mcap_text('ros2msg') + mcap_text(''))
+            + mcap_record(4, struct.pack('<HH', 1, 1) + mcap_text('/image') + mcap_text('cdr') + struct.pack('<I', 0)))
+    data = b'\x89MCAP0\r\n' + mcap_record(1, mcap_text('ros2') + mcap_text('test'))
+    pack = {'zstd': zstd.compress, 'lz4': lz4.frame.compress, '': bytes}[compression]
+    index_of_chunks = b''
+    for start in range(0, len(messages), each):
+        part = messages[start:start + each]
+        content = head + b''.join(
+            mcap_record(5, struct.pack('<HIQQ', 1, i, time_ns, time_ns) + bytes(store.serialize_cdr(make(store), kind)))
+            for i, (time_ns, make) in enumerate(part))
+        packed = pack(content)
+        begin = len(data)
+        data += mcap_record(6, struct.pack('<QQQI', part[0][0], part[-1][0], len(content), binascii.crc32(content))
+                            + mcap_text(compression) + struct.pack('<Q', len(packed)) + packed)
+        # Of the index of the messages only its size is used: 16 bytes for each.
+        place, entries = len(data), struct.pack('<HI', 1, 16 * len(part)) + bytes(16 * len(part))
+        index_of_chunks += mcap_record(8, struct.pack('<QQQQ', part[0][0], part[-1][0], begin, place - begin)
+                                       + struct.pack('<IHQ', 10, 1, place) + struct.pack('<Q', len(entries) + 9)
+                                       + mcap_text(compression) + struct.pack('<QQ', len(packed), len(content)))
+        data += mcap_record(7, entries)
+    if index:
+        data += mcap_record(15, bytes(4))
+        data += head + index_of_chunks + mcap_record(2, struct.pack('<QQI', len(data), 0, 0)) + b'\x89MCAP0\r\n'
+    path.write_bytes(data)
+    return path
+
+
+def split_bag(folder: Path, parts: Sequence[Sequence], storage_id: str = 'mcap', metadata: bool = True) -> Path:
+    """A rosbag2 recording of Image messages in several files, as `--max-bag-size` makes.
+
+    Args:
+        parts: of each file, [(time of recording in ns, message as a function of the typestore)].
+    """
+    folder.mkdir()
+    suffix = {'mcap': '.mcap', 'sqlite3': '.db3'}[storage_id]
+    names = []
+    for number, messages in enumerate(parts):
+        bag = write_bag(folder / f'part{number}', {'/image': ('sensor_msgs/msg/Image', messages)}, storage_id)
+        names.append(f'{folder.name}_{number}{suffix}')
+        storage(bag).rename(folder / names[-1])
+        text = (bag / 'metadata.yaml').read_text()
+        (bag / 'metadata.yaml').unlink()
+        bag.rmdir()
+    if metadata:
+        old = text[text.index('relative_file_paths:'):].splitlines()[1]
+        lines = '\n'.join(old[:old.index('-')] + f'- {name}' for name in names)
+        (folder / 'metadata.yaml').write_text(text.replace(old, lines))
+    return folder
