@@ -11,7 +11,7 @@ def library_name(path: Path) -> Iterator[str]:
     """A name for `path` that FFmpeg opens as a file, valid within the block. Raises OSError.
 
     It is absolute, since FFmpeg takes what precedes the colon in ``12:30.mp4`` for a protocol. OpenCV crashes on names
-    that are not UTF-8: then its folder, or the file itself, is named by a descriptor of this process.
+    that are not UTF-8: then its folder, or the file itself, which must exist, is named by a descriptor of this process.
     """
     name = os.path.abspath(path)
     if _is_utf8(name):
@@ -27,15 +27,14 @@ def library_name(path: Path) -> Iterator[str]:
 
 def _is_utf8(name: str) -> bool:
     try:
-        name.encode()
+        return name.encode() == os.fsencode(name)  # they differ where the locale has another encoding
     except UnicodeEncodeError:
         return False
-    return True
 
 
-def shown_name(path: Path) -> str:
-    """The name of a file to be shown: a byte that is not UTF-8 as ``\\xe9``."""
-    return os.fsencode(path.name).decode(errors='backslashreplace')
+def utf8(text: str) -> str:
+    """A text with names of files, to be shown: bytes that are not UTF-8 as ``\\xe9``."""
+    return text.encode(errors='surrogateescape').decode(errors='backslashreplace')
 
 
 def without_errno(error: Exception) -> str:

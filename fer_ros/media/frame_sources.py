@@ -335,7 +335,7 @@ def read_picture(path: Path) -> np.ndarray | None:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         # OpenCV applies the orientation of some formats only.
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image: Any = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except (OSError, cv2.error):  # cv2.error: an empty file, or more pixels than OpenCV takes
         return None
     if image is None:

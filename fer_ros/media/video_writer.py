@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from fer_ros.atomic_files import partial
+from fer_ros.media.file_names import library_name
 
 LONGEST_GAP = 5.0
 """Seconds; longer pauses between two frames are cut."""
@@ -21,11 +22,13 @@ class VideoWriter:
     Args:
         path: path of the file.
         rate: frames per second of the file.
+        temporary: path of the file until it is complete; by default `partial` of `path`.
     """
 
-    def __init__(self, path: Path, rate: float):
+    def __init__(self, path: Path, rate: float, temporary: Path | None = None):
         self.path, self.rate = Path(path), rate
-        partial(self.path).unlink(missing_ok=True)  # left by a process that was killed
+        self._temporary = temporary or partial(self.path)
+        self._temporary.unlink(missing_ok=True)  # left by a process that was killed
         self.frames = 0
         """Number of frames written so far."""
         self._writer: cv2.VideoWriter | None = None
@@ -59,7 +62,8 @@ class VideoWriter:
     def _open(self, image: np.ndarray, stamp: float) -> cv2.VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._size = image.shape[1], image.shape[0]
-        writer = cv2.VideoWriter(str(partial(self.path)), cv2.VideoWriter.fourcc(*'mp4v'), self.rate, self._size)
+        with library_name(self._temporary) as name:
+            writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*'mp4v'), self.rate, self._size)
         if not writer.isOpened():
             raise OSError(f'cannot write a video of {self._size[0]}×{self._size[1]} to {self.path}')
         self._start = stamp
@@ -76,11 +80,11 @@ class VideoWriter:
         self._writer.release()
         self._writer = None
         # OpenCV does not report frames that could not be written.
-        written = _frames(partial(self.path))
+        written = _frames(self._temporary)
         if written < self.frames:
-            partial(self.path).unlink(missing_ok=True)
+            self._temporary.unlink(missing_ok=True)
             raise OSError(f'only {written} of {self.frames} frames could be written to {self.path}: is the disk full?')
-        partial(self.path).replace(self.path)
+        self._temporary.replace(self.path)
 
 
 def _frames(path: Path) -> int:
@@ -88,7 +92,8 @@ def _frames(path: Path) -> int:
     # The reader that it names is for what comes from outside; OpenCV 5 heeds it.
     options = os.environ.pop(_READER_OPTIONS, None)
     try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        with library_name(path) as name:
+            capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
         capture.release()
         return frames

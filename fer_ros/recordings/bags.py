@@ -5,7 +5,7 @@ A bag is read file by file, so that damage to one of them costs only what is dam
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
@@ -49,7 +49,7 @@ class _File(Protocol):
     topics: list[Topic]
     duration_ns: int
 
-    def messages(self, topic: str) -> Iterator[Message]:
+    def messages(self, topic: str) -> Generator[Message, None, None]:
         """Raises whatever the library raises where the file is damaged."""
 
     def close(self) -> None:
@@ -140,7 +140,7 @@ class Bag:
                 return times
         return []
 
-    def messages(self, topic: str) -> Iterator[Message]:
+    def messages(self, topic: str) -> Generator[Message, None, None]:
         """Yield the messages on a topic that are intact; `problems` says what is not."""
         for path, file in self._files:
             count, last_ns = 0, -1
@@ -224,7 +224,7 @@ class _Rosbag2File:
         self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
         self.duration_ns = self._reader.duration
 
-    def messages(self, topic: str) -> Iterator[Message]:
+    def messages(self, topic: str) -> Generator[Message, None, None]:
         wanted = [c for c in self._connections if c.topic == topic]
         if wanted:
             for connection, time_ns, data in self._reader.messages(wanted):
@@ -251,7 +251,7 @@ class _Rosbag1File:
         self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
         self.duration_ns = self._reader.duration if self._reader.chunk_infos else 0
 
-    def messages(self, topic: str) -> Iterator[Message]:
+    def messages(self, topic: str) -> Generator[Message, None, None]:
         wanted = [c for c in self._connections if c.topic == topic]
         if wanted:
             for connection, time_ns, data in self._reader.messages(wanted):
@@ -268,7 +268,8 @@ class _ScannedFile:
 
     def __init__(self, original: Path, path: Path, types: frozenset[str]) -> None:
         self._path, self._types = path, types
-        scan, counts, first_ns, last_ns = McapScan(path), {}, 0, 0
+        scan, first_ns, last_ns = McapScan(path), 0, 0
+        counts: dict[tuple[str, str], int] = {}
         self.count = 0
         for channel, time_ns, _ in scan.messages():
             self.count += 1
@@ -280,7 +281,7 @@ class _ScannedFile:
         self.duration_ns = last_ns - first_ns
         self.problem = _damaged(original, scan.damage, 'mcap') if scan.damage else ''
 
-    def messages(self, topic: str) -> Iterator[Message]:
+    def messages(self, topic: str) -> Generator[Message, None, None]:
         for channel, time_ns, data in McapScan(self._path).messages():
             if channel.topic == topic and channel.type in self._types and channel.encoding in ('cdr', 'ros1'):
                 ros1 = channel.encoding == 'ros1'
@@ -323,7 +324,7 @@ class _ScannedDatabase:
         database.execute('PRAGMA writable_schema = ON')  # otherwise SQLite refuses a file that is shorter than it says
         return database
 
-    def messages(self, topic: str) -> Iterator[Message]:
+    def messages(self, topic: str) -> Generator[Message, None, None]:
         with closing(self._connect()) as database:
             rows = database.execute('SELECT topic_id, timestamp, data FROM messages NOT INDEXED')
             for _ in range(self.count):  # up to the damage

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fer_ros.media.file_names import shown_name, without_errno
+from fer_ros.media.file_names import utf8, without_errno
 from fer_ros.media.frame_sources import (
     STILL_RATE,
     CameraSource,
@@ -224,7 +224,7 @@ class PhotoReader:
         self._path = path
         self._broken: list[str] = []
         self.expected = float(len(self._paths))
-        self.names = [shown_name(file) for file in self._paths]
+        self.names = [utf8(file.name) for file in self._paths]
         """File names of the photos, by index of the frame."""
 
     @property

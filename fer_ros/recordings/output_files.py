@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 from fer_ros.atomic_files import partial, write_picture
 from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
+from fer_ros.drawing.contact_sheet import ContactSheet
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.media.video_writer import LONGEST_GAP, VideoWriter
 from fer_ros.parameters import VALENCE_PLOT, defaults
@@ -30,7 +32,7 @@ FLUSH = 1.0
 
 
 class OutputFiles:
-    """CSV, summary, plot and optionally an annotated video of one recording.
+    """CSV, summary, plot and optionally an annotated video of one recording; of photos, a contact sheet.
 
     Until `complete` the files have ``.partial`` in their names; `close` keeps partial results there.
 
@@ -38,19 +40,21 @@ class OutputFiles:
         folder: created if it does not exist.
         name: name of the files without suffix.
         rate: frames per second of the annotated video; 0: no video.
+        photos: their file names, by number of the frame; the last column of their CSV.
 
     Raises:
         OSError: also in every method: a file cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, rate: float = 0.0) -> None:
+    def __init__(self, folder: Path, name: str, rate: float = 0.0, photos: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._paths = {suffix: folder / f'{name}.{suffix}' for suffix in ('csv', 'png', 'mp4', 'json')}
         for path in self._paths.values():
             partial(path).unlink(missing_ok=True)
-            partial(partial(path)).unlink(missing_ok=True)  # left by a writer that was killed
         self._file = partial(self._paths['csv']).open('w', encoding='utf-8', newline='')
-        self._csv = FacesCsv(self._file)
+        self._photos = photos
+        self._sheet = ContactSheet(len(photos)) if photos else None
+        self._csv = FacesCsv(self._file, ('photo',) if photos else ())
         self._flushed = time.monotonic()
         self._history = FacesHistory()
         self._colours = FaceColours()
@@ -59,11 +63,14 @@ class OutputFiles:
     def add(self, index: int, image: np.ndarray, frame: FacesFrame) -> None:
         """Add a frame: `image`, uint8 (H, W, 3) BGR, and its faces, with a stamp that counts from the first frame."""
         for face in frame.faces:
-            self._csv.write(frame.stamp_ns, index, face)
+            self._csv.write(frame.stamp_ns, index, face, (self._photos[index],) if self._photos else ())
         if time.monotonic() - self._flushed > FLUSH:
             self._file.flush()
             self._flushed = time.monotonic()
-        self._history.add(frame)
+        if self._sheet is not None:
+            self._sheet.add(image, frame, self._photos[index])
+        else:
+            self._history.add(frame)
         if self._video is not None:
             self._video.add(image, frame)
 
@@ -72,14 +79,15 @@ class OutputFiles:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        write_picture(partial(self._paths['png']), ValencePlot(1280, 480, min_life=MIN_LIFE,
-                                                               colours=self._colours).whole(self._history))
+        picture = self._sheet.picture() if self._sheet is not None else ValencePlot(
+            1280, 480, min_life=MIN_LIFE, colours=self._colours).whole(self._history)
+        write_picture(partial(self._paths['png']), picture)
         suffixes: Iterable[str] = ('csv', 'png', 'json')
         if self._video is not None:
             self._video.close()
             suffixes = ('csv', 'png', 'mp4', 'json')
         partial(self._paths['json']).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + '\n',
-                                                encoding='utf-8')
+                                                encoding='utf-8', errors='backslashreplace')  # of names: valid JSON
         written = [suffix for suffix in suffixes if partial(self._paths[suffix]).exists()]
         for suffix in written:
             os.replace(partial(self._paths[suffix]), self._paths[suffix])
@@ -87,7 +95,15 @@ class OutputFiles:
 
     def close(self) -> None:
         """Close the files and keep partial results under the partial names; no effect after `complete`."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:  # the disk is full; what was written before is kept
+            with suppress(OSError):
+                self._close_video()
+            raise
+        self._close_video()
+
+    def _close_video(self) -> None:
         if self._video is not None:
             self._video.close()
 
@@ -96,8 +112,7 @@ class _AnnotatedVideo:
     """Annotated frames above the plot of the last seconds, at a constant frame rate."""
 
     def __init__(self, path: Path, rate: float, colours: FaceColours) -> None:
-        self._path = path
-        self._recorder = VideoWriter(path, rate)
+        self._recorder = VideoWriter(path, rate, temporary=path)
         self._colours = colours
         self._history = FacesHistory(WINDOW)
         self._plot: ValencePlot | None = None

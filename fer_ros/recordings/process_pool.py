@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from fer_ros.media.file_names import without_errno
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, process
@@ -173,7 +174,7 @@ def _work_on(item: Input, connection: Connection, folder: Path, settings: Settin
     except Interrupted:
         answer = ('interrupted', True)
     except (InputError, OSError) as error:
-        text = ' '.join(str(error).split())
+        text = without_errno(error)
         answer = ('error', text if item.source in text else f'{item.source}: {text}')
     with suppress(OSError):  # the program was killed
         connection.send(answer)

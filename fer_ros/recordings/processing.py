@@ -13,10 +13,10 @@ import numpy as np
 from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.cuts import CutDetector
-from fer_ros.recordings.frame_readers import FrameReader, open_reader
+from fer_ros.recordings.frame_readers import FrameReader, PhotoReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.output_files import MIN_LIFE, OutputFiles
-from fer_ros.recordings.summary import Summary
+from fer_ros.recordings.summary import PhotoSummary, Summary
 from fer_ros.results.faces import FacesFrame
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Interrupted(Exception):
 
 
 def finished(item: Input, folder: Path, settings: Settings) -> bool:
-    """Whether `folder` contains complete outputs of this input with the same settings."""
+    """Whether `folder` contains complete outputs of this input with the same settings. Raises OSError."""
     summary = _summary(folder, item)
     return bool(summary) and summary.get('input') == item.identity() and summary.get('settings') == asdict(settings)
 
@@ -107,7 +107,8 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
     pipeline.reset()
     with closing(open_reader(item, settings.topic)) as reader:
         rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
-        with closing(OutputFiles(folder, item.name, rate)) as outputs:
+        photos = reader.names if isinstance(reader, PhotoReader) else ()
+        with closing(OutputFiles(folder, item.name, 0.0 if photos else rate, photos)) as outputs:
             summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
                                                        watch)
             if stopped and item.kind != 'camera':
@@ -126,10 +127,13 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
 def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FacePipeline', outputs: OutputFiles,
           report: Callable[[int, float], bool],
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
-    summary, start = Summary(MIN_LIFE), time.perf_counter()
+    is_photos = item.kind == 'photos'
+    summary, start = PhotoSummary() if is_photos else Summary(MIN_LIFE), time.perf_counter()
     stopped, failures, cuts = False, [], CutDetector()
     ids: dict[str, str] = {}  # f1, f2, … in each recording, independent of earlier ones
     for frame in reader.frames(settings.every):
+        if is_photos:
+            pipeline.reset()  # none continues another, and each is searched completely
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
         if cuts.is_cut(frame.image):
@@ -155,5 +159,6 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
             break
     if failures and not summary.frames:
         raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
-    warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else reader.warning
+    warning = '; '.join(filter(None, (
+        f'{len(failures)} frames could not be processed: {failures[0]}' if failures else '', reader.warning)))
     return summary, time.perf_counter() - start, stopped, warning

@@ -87,6 +87,30 @@ class Summary:
         }
 
 
+class PhotoSummary(Summary):
+    """Accumulates the faces of photos, of which each counts once: there is no time."""
+
+    def __init__(self) -> None:
+        super().__init__(min_life=0.0)
+
+    def add(self, time_s: float, faces: Sequence[FaceEmotion]) -> None:
+        """Add the faces of a photo."""
+        self.frames += 1
+        self._frames_with_face += bool(faces)
+        for face in faces:
+            known = self._faces.setdefault(face.face_id, _Face(0.0))
+            known.frames += 1
+            known.add(face, 1.0)
+            self._all.add(face, 1.0)
+
+    def result(self) -> dict:
+        """The statistics: fractions and means are over the faces; durations are 0."""
+        result = super().result()
+        for shares in (result, *result['faces'].values()):
+            shares['face_seconds'] = 0.0
+        return {**result, 'cuts': 0, 'photos': self.frames}
+
+
 def _shares(face: _Face) -> dict:
     total = face.seconds
     return {

@@ -1,7 +1,7 @@
 """Times of frames from the clock of the camera, where that can be believed."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +14,8 @@ LONGEST_GAP = 86_400_000_000_000
 """Nanoseconds: no recording pauses for more than a day; its clock was set."""
 
 
-class Stamped(NamedTuple):
+@dataclass(frozen=True)
+class Stamped:
     """A frame with the times that a recording has for it."""
 
     index: int

@@ -1,13 +1,14 @@
-"""Emotion and valence over time from recordings: video files, folders of them, rosbag2, or a camera.
+"""Emotion and valence from recordings and photos: video files, bags, photos, folders of these, or a camera.
 
     python -m fer_ros.tools.process_video talk.mp4 drive_bag/ --output results --annotated
 
 For each input NAME it writes NAME.csv (one row per face and frame), NAME.json (a summary), NAME.png (valence over time)
-and, with --annotated, NAME.mp4. Exit codes: 0 success, 1 an input failed or was damaged, 2 invalid arguments, 130 and
-143 interrupted.
+and, with --annotated, NAME.mp4; of photos, NAME.png is a contact sheet. Exit codes: 0 success, 1 an input failed or was
+damaged, 2 invalid arguments, 130 and 143 interrupted.
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -17,43 +18,78 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fer_ros.media.file_names import utf8, without_errno
 from fer_ros.parameters import FER_NODE, by_name
-from fer_ros.recordings.inputs import Input, InputError, find_inputs
+from fer_ros.recordings.inputs import Found, Input, search
 from fer_ros.recordings.process_pool import Outcome, PoolError, process_all
 from fer_ros.recordings.processing import Settings, finished
+from fer_ros.results.wire import shown
 
 _PARAMETERS = by_name(FER_NODE)
+_SKIPPED = 10
+"""Files that are named of those skipped in folders."""
+_LONGEST_LINE = 4000
+"""Characters of a message."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):  # names may have characters that the terminal lacks
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
     options = _parse(args)
     folder = options.output.expanduser()
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
                         seconds=options.seconds, annotated=options.annotated, model=options.model,
                         device=options.device, runtime=options.runtime, detector=options.detector,
                         detector_model=options.detector_model)
+    found = search(options.inputs, leave_out=folder)
+    items = found.inputs
+    _tell_skipped(found)
+    if not items and len(found.broken) == 1:
+        return _fail(found.broken[0])
     try:
-        items = find_inputs(options.inputs, leave_out=folder)
         folder.mkdir(parents=True, exist_ok=True)
-    except (InputError, OSError) as error:
-        return _fail(error)
+    except FileExistsError:
+        return _fail(f'{folder} is a file: give another --output')
+    except OSError as error:
+        return _fail(without_errno(error))
     if options.resume:
-        done = [item for item in items if finished(item, folder, settings)]
+        done = [item for item in items if _finished(item, folder, settings)]
         items = [item for item in items if item not in done]
         print(f'{len(done)} of {len(done) + len(items)} inputs are already finished')
     jobs = options.jobs or min(len(items), max(1, (os.cpu_count() or 1) // 2))
     try:
-        return _run(items, folder, settings, jobs)
+        return _run(items, found.broken, folder, settings, jobs)
     except PoolError as error:
-        return _fail(error)
+        return _fail(str(error))
 
 
-def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int:
+def _tell_skipped(found: Found) -> None:
+    if found.skipped:
+        names = ', '.join(map(_visible, found.skipped[:_SKIPPED]))
+        more = len(found.skipped) - _SKIPPED
+        print(f'{len(found.skipped)} files are neither recordings nor photos: {names}'
+              + (f' and {more} more' if more > 0 else ''))
+
+
+def _finished(item: Input, folder: Path, settings: Settings) -> bool:
+    try:
+        return finished(item, folder, settings)
+    except OSError:  # it was removed meanwhile, which reading it reports
+        return False
+
+
+def _visible(text: str) -> str:
+    """`text` on one line of a terminal: bytes that are not UTF-8 as ``\\xe9``, without control characters."""
+    return shown(utf8(text), _LONGEST_LINE)
+
+
+def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings, jobs: int) -> int:
     received: list[int] = []
     before = {number: signal.signal(number, lambda number, _: received.append(number))
               for number in (signal.SIGINT, signal.SIGTERM)}
-    failed: list[str] = []
+    failed = list(broken)
     interrupted: list[Input] = []
     # Bytes of the inputs: the only measure of work that is known without opening them all.
     with tqdm(total=sum(item.size for item in items) or None, unit='B', unit_scale=True,
@@ -79,11 +115,11 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
             for number, handler in before.items():
                 signal.signal(number, handler)
     if failed:
-        print(f'{len(failed)} of {len(items)} inputs failed or are damaged:', file=sys.stderr)
+        print(f'{len(failed)} of {len(items) + len(broken)} inputs failed or are damaged:', file=sys.stderr)
         for text in failed:
-            print(f'  {text}', file=sys.stderr)
+            print(f'  {_visible(text)}', file=sys.stderr)
     if received and (interrupted or any(item.kind != 'camera' for item in items)):
-        print(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume',
+        print(_visible(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume'),
               file=sys.stderr)
         return 128 + received[0]
     return 1 if failed else 0
@@ -117,13 +153,15 @@ class _Progress:
 
 def _line(item: Input, summary: dict) -> str:
     valence = summary['mean_valence']
-    return (f'{item.name}: {summary["duration_s"]:.1f} s, {summary["frames"]} frames, '
+    amount = (f'{summary["photos"]} photos' if 'photos' in summary
+              else f'{summary["duration_s"]:.1f} s, {summary["frames"]} frames')
+    return (f'{item.name}: {amount}, '
             f'{summary["faces_seen"]} faces, mean valence {"none" if valence is None else f"{valence:+.2f}"}, '
             f'{summary["frames_per_second"]:.0f} frames/s')
 
 
-def _fail(error: Exception) -> int:
-    print(f'process_video: {error}', file=sys.stderr)
+def _fail(error: str) -> int:
+    print(f'process_video: {_visible(error)}', file=sys.stderr)
     return 1
 
 
@@ -142,7 +180,7 @@ def _number(low: float, high: float, kind: type = int):
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='process_video', description=__doc__.split('\n\n')[0])
     parser.add_argument('inputs', nargs='+', metavar='INPUT',
-                        help='video file, rosbag2 folder or file, folder of these, or camera (0, /dev/video0)')
+                        help='video file, bag, photo, folder of these, or camera (0, /dev/video0)')
     parser.add_argument('--output', type=Path, default=Path('process_video_output'), metavar='DIR',
                         help='output folder (default: %(default)s)')
     parser.add_argument('--annotated', action='store_true',

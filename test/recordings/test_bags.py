@@ -98,8 +98,8 @@ def test_bag_of_jpeg_is_no_video_whatever_its_name_is(tmp_path, name, kind):
 
 
 def test_two_cameras_of_a_renamed_bag_are_not_mixed(tmp_path):
-    path = storage(write_bag(tmp_path / 'bag', {'/left': (COMPRESSED, photographs()), '/right': (COMPRESSED, photographs())}))
-    path = path.rename(tmp_path / 'recording')
+    folder = write_bag(tmp_path / 'bag', dict.fromkeys(('/left', '/right'), (COMPRESSED, photographs())))
+    path = storage(folder).rename(tmp_path / 'recording')
     with pytest.raises(InputError, match='--topic from /left, /right'):
         read(path)
     assert len(read(path, '/left')[0]) == 10
@@ -199,7 +199,8 @@ def test_split_bag_whose_last_part_is_cut_gives_the_intact_parts(tmp_path, kind,
     assert f'{last} is missing: copy the whole folder' in warning
 
 
-@pytest.mark.parametrize('text', ['', '\n', 'rosbag2_bagfile_information:\n', '{', 'rosbag2_bagfile_information: 3', '\0\1'])
+@pytest.mark.parametrize('text', ['', '\n', 'rosbag2_bagfile_information:\n', '{', 'rosbag2_bagfile_information: 3',
+                                  '\0\1'])
 def test_bag_with_an_empty_or_damaged_metadata_file_is_read(tmp_path, text):
     folder = split_bag(tmp_path / 'bag', [images(0, 6), images(6, 12)])
     (folder / 'metadata.yaml').write_text(text)

@@ -1,5 +1,7 @@
 """Times of frames where clocks are set, stand still or mean nothing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from videos import image_message, write_bag
@@ -18,7 +20,7 @@ def placed(stamps, recorded, period=S // 10):
     line = TimeLine(period)
     frames = list(line.frames(Stamped(i, PIXEL, int(stamp), int(time))
                               for i, (stamp, time) in enumerate(zip(stamps, recorded, strict=True))))
-    assert all(later[1] > earlier[1] for earlier, later in zip(frames, frames[1:], strict=False))
+    assert all(later[1] > earlier[1] for earlier, later in pairwise(frames))
     return [time_ns / S for _, time_ns, _ in frames], line.problems
 
 
