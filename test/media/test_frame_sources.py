@@ -2,9 +2,11 @@ import os
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from fer_ros.media.built_in_clip import BuiltInClip
+from fer_ros.media.containers import container
 from fer_ros.media.frame_sources import STILL_RATE, SourceError, frames, open_source
 
 
@@ -166,6 +168,69 @@ def test_picture_that_cannot_be_read_is_left_out_with_a_warning(folder):
     source = open_source(str(folder))
     assert levels(source) == [10, 20, 100]
     assert 'face6.png cannot be decoded and is skipped' in source.warning
+
+
+def test_picture_that_a_phone_has_turned(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    image = grey(0)
+    image[:24] = 255
+    PIL.Image.fromarray(image).save(tmp_path / 'a.webp', exif=exif, lossless=True)
+    frame = open_source(str(tmp_path / 'a.webp')).read()
+    assert frame.shape == (64, 48, 3)
+    assert frame[:, 30:].mean() > 200, 'what is above in the file is on the right'
+
+
+@pytest.mark.parametrize('name', ['drive.bag', 'drive.mcap', 'drive', 'drive.mp4', 'drive.jpg'])
+@pytest.mark.parametrize('beginning', [b'#ROSBAG V2.0\n', b'\x89MCAP0\r\n', b'SQLite format 3\0'])
+def test_bags_are_refused_with_what_plays_them(tmp_path, name, beginning):
+    jpeg = cv2.imencode('.jpg', np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))[1].tobytes()
+    path = tmp_path / name
+    path.write_bytes(beginning + bytes(50) + b'rest'.join([jpeg] * 20))
+    with pytest.raises(SourceError, match=rf'{name} is a bag: play it with `ros2 bag play`'):
+        open_source(str(path))
+
+
+def test_folder_of_a_bag_archives_and_pipes_are_refused(tmp_path):
+    (tmp_path / 'bag').mkdir()
+    (tmp_path / 'bag' / 'metadata.yaml').write_text('rosbag2_bagfile_information:')
+    with pytest.raises(SourceError, match='bag is a bag: play it'):
+        open_source(str(tmp_path / 'bag'))
+    (tmp_path / 'film.mp4.zip').write_bytes(b'PK\x03\x04' + bytes(100))
+    with pytest.raises(SourceError, match='unpack it first'):
+        open_source(str(tmp_path / 'film.mp4.zip'))
+    os.mkfifo(tmp_path / 'pipe.mp4')
+    with pytest.raises(SourceError, match='is not a regular file'):
+        open_source(str(tmp_path / 'pipe.mp4'))
+
+
+def test_jpeg_in_an_unknown_file_is_no_video(tmp_path):
+    jpeg = cv2.imencode('.jpg', np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))[1].tobytes()
+    path = tmp_path / 'dump.bin'
+    path.write_bytes(b'unknown format' + b'rest'.join([jpeg] * 20))
+    with pytest.raises(SourceError, match=r'dump\.bin contains JPEG images, but begins as no known video or bag does'):
+        open_source(str(path))
+    (tmp_path / 'stream.mjpeg').write_bytes(jpeg * 20)
+    assert len(levels(open_source(str(tmp_path / 'stream.mjpeg')))) == 20
+
+
+def test_file_is_recognised_without_its_suffix(video, folder):
+    assert len(levels(open_source(str(video.rename(folder / 'video'))))) == 20
+    assert levels(open_source(str((folder / 'face10.png').rename(folder / 'picture')))) == [100]
+
+
+@pytest.mark.parametrize(('suffix', 'codec'), [('avi', 'MJPG'), ('mkv', 'MJPG'), ('mov', 'mp4v'), ('mp4', 'mp4v'),
+                                               ('ts', 'mpg2'), ('mpg', 'mpg1'), ('ogv', 'theo'), ('webm', 'VP80'),
+                                               ('flv', 'FLV1'), ('wmv', 'WMV2')])
+def test_containers_of_videos_are_known(tmp_path, suffix, codec):
+    path = tmp_path / f'a.{suffix}'
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*codec), 25, (64, 48))
+    if not writer.isOpened():
+        pytest.skip(f'this OpenCV writes no {suffix} with {codec}')
+    for _ in range(5):
+        writer.write(grey(100))
+    writer.release()
+    assert container(path) == 'video'
 
 
 def test_folder_without_pictures_is_refused(tmp_path):

@@ -15,10 +15,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'recordings'))
-from videos import clip_frames, cut, write_video
+from videos import clip_frames, cut, image_message, write_bag, write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
@@ -167,10 +168,90 @@ def test_full_disk_is_told_by_input_and_leaves_no_complete_output(tmp_path, fram
     assert not [p for p in (tmp_path / 'out').iterdir() if '.partial' not in p.name]
 
 
+def test_full_disk_leaves_no_half_video(tmp_path, frames):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+    out = tmp_path / 'out'
+    code, _, err = run(write_video(tmp_path / 'a.mp4', frames * 3), '--annotated', '--output', out, preexec_fn=limit)
+    assert code == 1
+    assert 'Traceback' not in '\n'.join(err)
+    assert {p.name for p in out.iterdir()} <= {'a.partial.csv'}
+
+
+def test_mistyped_inputs_are_listed_at_the_end(tmp_path, frames):
+    video = write_video(tmp_path / 'a.mp4', frames[:3])
+    (tmp_path / 'gone.mp4').symlink_to('removed.mp4')
+    code, out, err = run(tmp_path / 'b.mp4', video, tmp_path / 'gone.mp4', '--output', tmp_path / 'out')
+    assert code == 1
+    assert 'a: 0.3 s, 3 frames' in out
+    assert err[0] == '2 of 3 inputs failed or are damaged:'
+    assert f'{tmp_path / "b.mp4"} does not exist' in err[1]
+    assert f'{tmp_path / "gone.mp4"} is a link to removed.mp4' in err[2]
+    code, _, err = run(tmp_path / 'b.mp4', tmp_path / 'c.mp4', '--output', tmp_path / 'out2')
+    assert (code, err[0], len(err)) == (1, '2 of 2 inputs failed or are damaged:', 3)
+
+
+def test_files_that_are_left_out_are_named(tmp_path, frames):
+    (tmp_path / 'in').mkdir()
+    write_video(tmp_path / 'in' / 'a.mp4', frames[:2])
+    (tmp_path / 'in' / 'notes.txt').write_text('x')
+    code, out, _ = run(tmp_path / 'in', '--output', tmp_path / 'out')
+    assert code == 0
+    assert f'1 files are neither recordings nor photos: {tmp_path / "in" / "notes.txt"}' in out
+
+
+@pytest.mark.parametrize('encoding', ['ascii', 'utf-8'])
+def test_names_that_the_terminal_or_libraries_lack(tmp_path, frames, encoding):
+    folder = tmp_path / os.fsdecode(b'\xfcber')
+    folder.mkdir()
+    names = [os.fsdecode(b'caf\xe9.mp4'), 'grün \u202e.mp4', '=cmd|calc.avi']
+    for name in names:
+        write_video(tmp_path / 'a.mp4', frames[:2]).rename(folder / name)
+    (folder / os.fsdecode(b'caf\xe8.mp4')).write_text('no video')
+    (folder / os.fsdecode(b'\xe8.txt')).write_text('')
+    environment = os.environ | {'PYTHONIOENCODING': encoding}
+    code, out, err = run(folder, '--annotated', '--output', folder / 'out', env=environment)
+    assert code == 1
+    assert 'Traceback' not in '\n'.join(err)
+    assert {p.name for p in (folder / 'out').iterdir()} == {
+        f'{name}.{suffix}' for name in ('caf_xE9', 'grün _', '_=cmd|calc') for suffix in ('csv', 'json', 'mp4', 'png')}
+    assert len(out.splitlines()) == 4
+    assert err[0] == '1 of 4 inputs failed or are damaged:'
+    assert r'\xfcber/caf\xe8.mp4 cannot be opened as a video' in err[1]
+    code, out, _ = run(folder, '--annotated', '--output', folder / 'out', '--resume', env=environment)
+    assert '3 of 4 inputs are already finished' in out
+
+
+def test_annotated_video_of_a_bag_whose_clock_was_set(tmp_path, frames):
+    """From 1970 to 2023, for the camera alone and for the recorder too, and a pause of ten hours."""
+    second = 1_000_000_000
+    late = 1_700_000_000 * second
+    stamps = [100 * second + i * second // 10 for i in range(5)] + [late + i * second // 10 for i in range(5)]
+    pause = [i * second // 10 + (36_000 * second if i >= 5 else 0) for i in range(1, 11)]
+    for name, times, recorded in (('camera', stamps, [late + i * second // 10 for i in range(10)]),
+                                  ('both', stamps, stamps), ('pause', pause, pause)):
+        messages = [(r, image_message(f, t)) for f, t, r in zip(frames, times, recorded, strict=True)]
+        write_bag(tmp_path / name, {'/image': ('sensor_msgs/msg/Image', messages)})
+    code, out, err = run(tmp_path / 'camera', tmp_path / 'both', tmp_path / 'pause', '--annotated', '--output',
+                         tmp_path / 'out', '--jobs', 1)
+    assert code == 1
+    assert 'camera: 1.0 s, 10 frames' in out
+    assert 'both: 1.0 s, 10 frames' in out
+    assert [f'{tmp_path / name}: stamps leap once by +16999998' in line
+            for name, line in zip(('camera', 'both'), err[1:], strict=True)] == [True, True]
+    seconds = {}
+    for name in ('camera', 'both', 'pause'):
+        capture = cv2.VideoCapture(str(tmp_path / 'out' / f'{name}.mp4'))
+        seconds[name] = capture.get(cv2.CAP_PROP_FRAME_COUNT) / capture.get(cv2.CAP_PROP_FPS)
+    assert seconds['camera'] == seconds['both'] == pytest.approx(1.0)
+    assert 50 < seconds['pause'] < 70
+
+
 @pytest.mark.parametrize(('arguments', 'code', 'text'), [
     (['missing.mp4'], 1, 'missing.mp4'),
     (['{folder}'], 1, 'no recordings'),
-    (['{video}', '--output', '{file}/out'], 1, 'Not a directory'),
+    (['{video}', '--output', '{file}/out'], 1, 'file/out: Not a directory'),
+    (['{video}', '--output', '{file}'], 1, '{file} is a file: give another --output'),
     (['{video}', '--output', '{folder}/out', '--model', '{file}'], 1, '{file}'),
     (['{video}', '--every', '0'], 2, '--every'),
     (['{video}', '--max-faces', '65'], 2, '--max-faces'),
@@ -183,5 +264,5 @@ def test_mistakes_are_told_in_one_line(tmp_path, frames, arguments, code, text):
     result, _, err = run(*(a.format(**names) for a in arguments))
     assert result == code
     assert text.format(**names) in err[-1]
-    assert 'Traceback' not in '\n'.join(err)
+    assert 'Traceback' not in '\n'.join(err) and 'Errno' not in '\n'.join(err)
     assert len(err) == 1 or code == 2  # argparse shows the usage too
