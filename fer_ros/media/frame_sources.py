@@ -17,7 +17,7 @@ import PIL.Image
 
 from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.media.containers import BAGS, container
-from fer_ros.media.file_names import library_name, without_errno
+from fer_ros.media.file_names import library_name, utf8, without_errno
 
 STILL_RATE = 30.0
 """Frames per second of sources without a rate."""
@@ -81,7 +81,7 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
         if path.is_dir():
             if (path / 'metadata.yaml').exists():
                 raise SourceError(_play(path))
-            return PictureSource(pictures(path), str(path), rate)
+            return PictureSource(pictures(path), str(path), rate, _left_out(path))
         if not path.exists():
             raise SourceError(f'no video at {video}: give a camera number, a video file or an image folder')
         if not path.is_file():
@@ -136,12 +136,19 @@ class ClipSource:
 
 
 class PictureSource:
-    """Image files, one frame each. A file that cannot be decoded is skipped, and `warning` reports it."""
+    """Image files, one frame each. A file that cannot be decoded is skipped, and `warning` reports it.
+
+    Args:
+        paths: the files.
+        name: for messages.
+        rate: frames per second; 0: `STILL_RATE`.
+        warning: what else is to be reported.
+    """
 
     live = False
 
-    def __init__(self, paths: list[Path], name: str, rate: float = 0.0):
-        self.name, self.rate, self.warning = name, rate or STILL_RATE, ''
+    def __init__(self, paths: list[Path], name: str, rate: float = 0.0, warning: str = ''):
+        self.name, self.rate, self.warning = utf8(name), rate or STILL_RATE, warning
         self._paths = paths
         self._index = 0
         if not self._paths:
@@ -185,7 +192,7 @@ class VideoSource:
     live = False
 
     def __init__(self, path: Path, rate: float = 0.0):
-        self.name, self.warning = str(path), ''
+        self.name, self.warning = utf8(str(path)), ''
         self._path = path
         self._capture = cv2.VideoCapture()
         self._first: np.ndarray | None = None
@@ -360,6 +367,17 @@ def remedy(path: Path) -> str:
         if file.read(8)[4:] == b'ftyp':
             return ': convert HEIF and AVIF to JPEG'
     return ''
+
+
+def _left_out(folder: Path) -> str:
+    """Which videos and bags in a folder are not played with its images; '' if there are none."""
+    names = sorted(path.name for path in folder.iterdir()
+                   if path.is_file() and not is_picture(path) and container(path) not in ('', 'picture'))
+    if not names:
+        return ''
+    more = f' and {len(names) - 5} more' if len(names) > 5 else ''
+    return (f'only the images in {folder} are played; give videos one by one, and see process_video for bags: '
+            f'{", ".join(names[:5])}{more}')
 
 
 def _play(path: Path) -> str:

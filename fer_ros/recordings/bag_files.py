@@ -7,6 +7,9 @@ from typing import Any
 from fer_ros.media.containers import BAGS, Container, container, container_of
 from fer_ros.media.frame_sources import natural_order
 
+SUFFIXES = ('.mcap', '.db3', '.bag')
+"""Suffixes of bags, where the first bytes do not tell."""
+
 
 def is_bag_folder(folder: Path) -> bool:
     """Whether the metadata.yaml in `folder` is that of a rosbag2 recording, or storage files lie beside it."""
@@ -24,11 +27,14 @@ def storage_files(folder: Path) -> list[Path]:
 
 def is_storage(path: Path) -> bool:
     """Whether a file is a bag or a part of one, compressed or not. Raises OSError."""
-    found = container(path)
+    found, suffixes = container(path), [suffix.lower() for suffix in path.suffixes]
     if found == 'sqlite3':
-        return path.suffix.lower() == '.db3' or has_topics(path)
-    found = unpacked_container(path) if found == 'zstd' else found
-    return found in BAGS or (not found and path.suffix.lower() in ('.mcap', '.db3'))
+        return suffixes[-1:] == ['.db3'] or has_topics(path)
+    if found == 'zstd':
+        found = unpacked_container(path)
+    else:
+        suffixes = suffixes[-1:]
+    return found in BAGS or (not found and any(suffix in SUFFIXES for suffix in suffixes))
 
 
 def listed_files(folder: Path) -> list[Path] | None:

@@ -6,7 +6,7 @@ A bag is read file by file, so that damage to one of them costs only what is dam
 import sqlite3
 import tempfile
 from collections.abc import Generator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -130,15 +130,13 @@ class Bag:
 
     def times(self, topic: str, most: int) -> list[int]:
         """Times of recording in ns of the first messages on a topic."""
+        times: list[int] = []
         for _, file in self._files:
-            try:
-                with closing(file.messages(topic)) as messages:
-                    times = [message.recorded_ns for message in islice(messages, most)]
-            except Exception:  # as in `messages`, which reports it
-                continue
-            if times:
-                return times
-        return []
+            # `messages` reports what is raised here; the times before are kept.
+            with suppress(Exception), closing(file.messages(topic)) as messages:
+                for message in islice(messages, most - len(times)):
+                    times.append(message.recorded_ns)
+        return times
 
     def messages(self, topic: str) -> Generator[Message, None, None]:
         """Yield the messages on a topic that are intact; `problems` says what is not."""
@@ -151,8 +149,12 @@ class Bag:
             except Exception as error:  # the storage plug-ins do not catch those of sqlite3, struct or decompressors
                 if isinstance(file, _Rosbag2File) and file.container == 'mcap':
                     scan = _ScannedFile(path, file.path, self._types)
-                    self.problems.append(scan.problem or _damaged(path, 'a part inside is damaged', 'mcap'))
-                    yield from (message for message in scan.messages(topic) if message.recorded_ns > last_ns)
+                    rest = scan.messages(topic)
+                    if scan.problem:
+                        self.problems.append(scan.problem)
+                        yield from (message for message in rest if message.recorded_ns > last_ns)
+                    else:  # without an index and not in the order of the times of recording
+                        yield from islice(rest, count, None)
                 else:
                     why = f'it is damaged after {count} messages ({without_errno(error)})'
                     self.problems.append(_damaged(path, why, getattr(file, 'container', 'sqlite3')))

@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from fer_ros.media.containers import BAGS as BAG_CONTAINERS
 from fer_ros.media.containers import container
 from fer_ros.media.frame_sources import PICTURES, pictures
-from fer_ros.recordings.bag_files import has_topics, is_bag_folder, storage_files, unpacked_container
+from fer_ros.recordings.bag_files import SUFFIXES as BAGS
+from fer_ros.recordings.bag_files import is_bag_folder, is_storage, storage_files
 
 VIDEOS = ('.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.ogv',
           '.ts', '.webm', '.wmv')
 """Suffixes of videos in a folder, where the first bytes do not tell; a file given explicitly is tried whatever its name
 is."""
-BAGS = ('.mcap', '.db3', '.bag')
-"""Suffixes of bags, as `VIDEOS`."""
 _AUDIO = ('.aac', '.m4a', '.m4b', '.mka', '.oga', '.ogg', '.opus', '.wma')
 _LONGEST_NAME = 200
 """Bytes of the names of outputs; file systems allow 255, suffixes included."""
@@ -53,10 +52,11 @@ class Input:
         else:
             files = sorted(file for file in path.iterdir() if file.is_file())
         stats = [file.stat() for file in files]
-        return {'path': str(path.absolute()), 'size': sum(s.st_size for s in stats),
+        name = os.fsencode(path.absolute()).decode(errors='surrogateescape')  # the same in each locale
+        return {'path': name, 'size': sum(s.st_size for s in stats),
                 'modified_ns': max((s.st_mtime_ns for s in stats), default=0)}
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Size in bytes, at least 1; 0 for a camera."""
         if self.kind == 'camera':
@@ -145,15 +145,15 @@ class _Finder:
 
     def _tree(self, path: Path) -> None:
         seen = self._seen, len(self.broken)
-        self._folder(path)
+        self._folder(path, given=True)
         while self._links:  # after the real files, so that these are found under their own names
             self._link(self._links.pop(0))
         if (self._seen, len(self.broken)) == seen:
             self.broken.append(f'no recordings in {path}: expected bags, videos or photos, such as files ending in '
                                f'{", ".join((*VIDEOS, *BAGS, *PICTURES))}')
 
-    def _folder(self, path: Path) -> None:
-        if path.resolve() == self._leave_out:
+    def _folder(self, path: Path, given: bool = False) -> None:
+        if path.resolve() == self._leave_out and not given:
             return
         if self._is_known(path):
             self._seen += 1
@@ -220,16 +220,10 @@ class _Finder:
     def _kind(self, path: Path) -> str:
         """Kind of the input in a file, 'packed', or '' if it is none."""
         found, suffix = container(path), path.suffix.lower()
-        if found == 'zstd':
-            inside = unpacked_container(path)
-            damaged_bag = not inside and any(suffix.lower() in BAGS for suffix in path.suffixes)
-            return 'bag' if inside in BAG_CONTAINERS or damaged_bag else 'packed'
-        if found == 'archive':
-            return 'packed'
-        if found == 'sqlite3':
-            return 'bag' if suffix == '.db3' or has_topics(path) else ''
-        if found in BAG_CONTAINERS or (not found and suffix in BAGS):
+        if is_storage(path):
             return 'bag'
+        if found in ('zstd', 'archive'):
+            return 'packed'
         if found == 'picture' or (not found and suffix in PICTURES):
             return 'photos'
         if (found == 'video' and suffix not in _AUDIO) or (not found and suffix in VIDEOS):

@@ -216,6 +216,8 @@ def test_jpeg_in_an_unknown_file_is_no_video(tmp_path):
 
 def test_file_is_recognised_without_its_suffix(video, folder):
     assert len(levels(open_source(str(video.rename(folder / 'video'))))) == 20
+    source = open_source(str(folder))
+    assert source.warning.startswith(f'only the images in {folder} are played') and source.warning.endswith(': video')
     assert levels(open_source(str((folder / 'face10.png').rename(folder / 'picture')))) == [100]
 
 

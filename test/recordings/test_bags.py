@@ -308,6 +308,25 @@ def test_mcap_of_ros_1_and_of_other_profiles(tmp_path):
     assert warning == ''
 
 
+def test_mcap_without_an_index_whose_clock_was_set_back(tmp_path):
+    """rosbags refuses it in the middle."""
+    from rosbags.typesys import Stores, get_typestore
+    store = get_typestore(Stores.ROS2_JAZZY)
+    data = b'\x89MCAP0\r\n' + mcap_record(1, mcap_text('ros2') + mcap_text('test'))
+    data += mcap_record(3, struct.pack('<H', 1) + mcap_text(IMAGE) + mcap_text('ros2msg') + mcap_text('uint8 unused'))
+    data += mcap_record(4, struct.pack('<HH', 1, 1) + mcap_text('/image') + mcap_text('cdr') + struct.pack('<I', 0))
+    for i in range(10):
+        time_ns = (T0 if i < 5 else 100 * S) + i * S // 10
+        message = bytes(store.serialize_cdr(image_message(plain(10 * i), time_ns)(store), IMAGE))
+        data += mcap_record(5, struct.pack('<HIQQ', 1, 0, time_ns, time_ns) + message)
+    path = tmp_path / 'drive.mcap'
+    path.write_bytes(data + mcap_record(15, bytes(4)) + mcap_record(2, bytes(20)) + b'\x89MCAP0\r\n')
+    frames, warning = read(path)
+    assert numbers(frames) == list(range(10))
+    assert times(frames) == [i / 10 for i in range(10)]
+    assert 'stamps leap once' in warning and 'damaged' not in warning
+
+
 def test_names_that_libraries_take_for_uris(tmp_path):
     for name in ('50%41?x=1#a', 'ä'):
         folder = tmp_path / name

@@ -125,6 +125,13 @@ def test_mistyped_inputs_do_not_stop_the_others(tmp_path):
         find_inputs([str(tmp_path / 'b.mp4'), str(tmp_path / 'a.mp4')])
 
 
+def test_the_folder_of_the_outputs_is_left_out_unless_it_is_given(tmp_path):
+    video(tmp_path / 'a.mp4')
+    video(tmp_path / 'out' / 'a.mp4')
+    assert found(tmp_path, leave_out=tmp_path / 'out')[0] == [(str(tmp_path / 'a.mp4'), 'video')]
+    assert len(found(tmp_path, leave_out=tmp_path)[0]) == 2
+
+
 def test_a_metadata_file_of_something_else_makes_no_bag(tmp_path):
     video(tmp_path / 'a.mp4')
     (tmp_path / 'metadata.yaml').write_text('title: talks\n')
