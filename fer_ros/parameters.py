@@ -136,6 +136,8 @@ FER_NODE = (
     Parameter('track_timeout', 1.0, 'A face that is not detected for this long loses its id.', 's', (0.05, 30.0)),
     Parameter('half_life', 0.3, 'Half-life of the smoothing: after this time an old expression counts half. 0: no '
               'smoothing.', 's', (0.0, 10.0)),
+    Parameter('min_quality', 0.1, 'A face whose quality is lower than this is not reported on ~/emotion and ~/valence, '
+              'for example one in profile. 0: none is left out.', range=(0.0, 1.0)),
     Parameter('primary_face', 'largest', 'Face reported on ~/emotion and ~/valence: the largest, the one tracked '
               'longest, or the one nearest to the image centre.', choices=('largest', 'oldest', 'centre')),
     Parameter('primary_hold', 0.7, 'Another face becomes primary only after ranking first for this long.', 's',
