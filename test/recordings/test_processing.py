@@ -6,7 +6,17 @@ import json
 import cv2
 import numpy as np
 import pytest
-from videos import clip_frames, compressed_message, cut, image_message, index_first, vary_rate, write_bag, write_video
+from videos import (
+    clip_frames,
+    compressed_message,
+    cut,
+    image_message,
+    index_first,
+    rotate,
+    vary_rate,
+    write_bag,
+    write_video,
+)
 
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.emotions import EMOTIONS
@@ -45,6 +55,7 @@ def test_the_pipeline_of_a_run_is_as_its_settings_say(shipped_model):
         assert pipeline.recognizer.runtime == 'torch'
         assert (pipeline.settings.detector, pipeline.settings.max_faces) == ('full', 3)
     for settings, said in ((Settings(max_faces=0), 'max_faces must be 1 to 64, got 0'),
+                           (Settings(rotate=45), 'rotate must be one of 0, 90, 180, 270, got 45'),
                            (Settings(runtime='tpu'), "unknown runtime 'tpu'"),
                            (Settings(model='/none.safetensors'), 'no weights file at /none.safetensors')):
         with pytest.raises(PipelineError, match=said):
@@ -176,6 +187,27 @@ def test_every_max_faces_and_seconds_bound_the_work(tmp_path, pipeline, clip):
     assert max(len([r for r in rows if r['frame'] == n]) for n in ('0', '5', '10', '15')) == 1
 
 
+def test_a_turned_recording_gives_the_faces_of_the_upright_one(tmp_path, pipeline, clip):
+    upright = run(write_video(tmp_path / 'a.mp4', clip[:8]), tmp_path, pipeline)
+    summary = run(write_video(tmp_path / 'b.mp4', [np.rot90(frame).copy() for frame in clip[:8]]), tmp_path, pipeline,
+                  rotate=90, annotated=True)
+    boxes = [sorted((int(row['frame']), *(float(row[name]) for name in ('x', 'y', 'width', 'height')))
+                    for row in rows_of(tmp_path / f'{name}.csv')) for name in 'ab']
+    assert np.allclose(*boxes, atol=15)  # compressed in another direction
+    assert len(summary['faces']) == len(upright['faces']) == 2
+    capture = cv2.VideoCapture(str(tmp_path / 'b.mp4'))
+    assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 640
+
+
+def test_rotation_comes_on_top_of_what_the_video_says_of_its_own(tmp_path, pipeline, clip):
+    path = write_video(tmp_path / 'a.mp4', clip[:3])  # upright in the file
+    rotate(path, 90)  # but shown on its side
+    assert run(path, tmp_path / 'out', pipeline)['settings']['rotate'] == 0
+    summary = run(path, tmp_path / 'out', pipeline, rotate=270)
+    assert summary['settings']['rotate'] == 270
+    assert [row['face_id'] for row in rows_of(tmp_path / 'out' / 'a.csv')] == ['f1', 'f2'] * 3
+
+
 def test_truncated_video_keeps_what_could_be_read_and_says_so(tmp_path, pipeline, clip):
     path = write_video(tmp_path / 'a.mp4', clip)
     index_first(path)
@@ -214,6 +246,7 @@ def test_interrupted_work_is_kept_under_partial_names_and_is_not_finished(tmp_pa
     assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.mp4', 'a.png'}
     assert finished(item, out, settings)
     assert not finished(item, out, Settings(annotated=True, every=2))
+    assert not finished(item, out, Settings(annotated=True, rotate=180))
     with open(item.source, 'ab') as file:
         file.write(b'more')
     assert not finished(item, out, settings)

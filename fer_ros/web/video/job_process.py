@@ -44,6 +44,8 @@ class Order:
     """File in `folder`; empty: the built-in clip."""
     container: str
     """Container of the video, a key of `DEMUXERS`."""
+    rotate: int
+    """Degrees clockwise by which frames are turned, one of `fer_ros.media.rotation.ANGLES`."""
     seconds: float
     """Maximum duration of the video in seconds."""
     frames: int
@@ -125,7 +127,7 @@ def _work(order: Order, events: TextIO) -> dict:
 
     results = folder / RESULTS
     results.mkdir()
-    settings = Settings(annotated=True)
+    settings = Settings(annotated=True, rotate=order.rotate)
     try:
         pipeline = create_pipeline(settings)
     except PipelineError as error:

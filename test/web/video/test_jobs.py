@@ -100,6 +100,17 @@ def test_results_are_the_owners_until_dropped(jobs, good):
     assert not folder.exists()
 
 
+def test_a_video_is_turned_where_that_is_wanted(jobs, good):
+    jobs = jobs()
+    job_id, folder = jobs.begin('a', good.name)
+    (folder / 'upload.x').write_bytes(good.read_bytes())
+    jobs.submit(job_id, 'upload.x', 'mp4', 270)
+    view = wait(jobs, 'a')
+    assert view.state == 'done', view
+    picture = cv2.imdecode(np.frombuffer(jobs.playback('a', job_id).picture(0), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (320, 240, 3)
+
+
 def test_a_video_that_ends_half_way_gives_what_could_be_read_and_a_warning(jobs, good, tmp_path):
     path = tmp_path / 'cut.mp4'
     path.write_bytes(good.read_bytes())
