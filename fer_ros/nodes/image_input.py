@@ -1,5 +1,6 @@
 """Image input: the topic ``image``, raw or compressed, in which the node detects the faces itself."""
 
+import functools
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
+from fer_ros.media.grey_levels import GreyLevels
 from fer_ros.media.rotation import turned
 from fer_ros.nodes import qos
 from fer_ros.nodes.frame_input import ClassifiedFrame
@@ -29,6 +31,7 @@ class ImageInput:
         self._compressed = parameters.image_transport == 'compressed'
         self._parameters = parameters
         self._rotate: int = parameters.rotate
+        self._levels = GreyLevels()
         self.subscription: Subscription | None = None
 
     def create_pipeline(self, settings: PipelineSettings):
@@ -39,6 +42,7 @@ class ImageInput:
 
     def open(self, handle: Callable[[Image | CompressedImage], None]) -> None:
         """Subscribe to ``image`` or ``image/compressed``."""
+        self._levels.reset()
         topic = self._node.resolve_topic_name('image') + ('/compressed' if self._compressed else '')
         self.subscription = self._node.create_subscription(
             CompressedImage if self._compressed else Image, topic, handle, qos.latest_image(),
@@ -46,7 +50,8 @@ class ImageInput:
 
     def classify(self, pipeline, message: Image | CompressedImage, stamp: float) -> ClassifiedFrame:
         """Find and classify the faces in the image, turned by `rotate`. Raises ConversionError, PipelineError."""
-        image = compressed_to_bgr(message) if self._compressed else to_bgr(message)
+        image = (compressed_to_bgr if self._compressed else to_bgr)(
+            message, functools.partial(self._levels, stamp=stamp))
         if self._rotate != self._parameters.rotate:
             self._rotate = self._parameters.rotate
             pipeline.reset()  # the faces are elsewhere, and were seen from another side

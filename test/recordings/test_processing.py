@@ -174,6 +174,22 @@ def test_bags_give_the_same_faces(tmp_path, pipeline, clip, kind):
     assert summary['faces']['f1']['mean_valence'] != summary['faces']['f2']['mean_valence']
 
 
+def test_a_bag_of_12_bits_gives_the_faces_and_one_of_depth_says_why_not(tmp_path, pipeline, clip):
+    def messages(encoding):
+        grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype('<u2') * 16 for frame in clip[:8]]
+        return [(S + i * S // 10, image_message(values.view(np.uint8), S + i * S // 10, encoding=encoding, pixel=2))
+                for i, values in enumerate(grey)]
+    colour = run(write_video(tmp_path / 'colour.mp4', clip[:8]), tmp_path, pipeline)
+    bag = write_bag(tmp_path / 'infrared', {'/ir': ('sensor_msgs/msg/Image', messages('mono16'))})
+    summary = run(bag, tmp_path, pipeline)
+    assert summary['warning'] == '' and len(summary['faces']) == 2
+    valences = [sorted(face['mean_valence'] for face in read['faces'].values()) for read in (summary, colour)]
+    assert valences[0] == pytest.approx(valences[1], abs=0.15)
+    bag = write_bag(tmp_path / 'depth', {'/depth': ('sensor_msgs/msg/Image', messages('16UC1'))})
+    with pytest.raises(InputError, match=r'none of the 8 images in .* could be decoded: .*use the colour topic'):
+        run(bag, tmp_path, pipeline)
+
+
 def test_every_max_faces_and_seconds_bound_the_work(tmp_path, pipeline, clip):
     path = write_video(tmp_path / 'a.mp4', clip)
     pipeline.apply(PipelineSettings(max_faces=1))
