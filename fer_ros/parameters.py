@@ -162,6 +162,8 @@ FER_NODE = (
               'never.', 's', (0.0, 3600.0)),
     Parameter('warn_drops', 0.8, 'Diagnostics warn when more than this fraction of the frames is dropped. 0: never.',
               range=(0.0, 1.0)),
+    Parameter('warn_image_problems', True, 'Diagnostics warn while most images are too dark or overexposed, or most '
+              'faces too small, blurred or on their side. No effect with input: humans.'),
 )
 
 VIDEO_SOURCE = (

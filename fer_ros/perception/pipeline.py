@@ -67,11 +67,13 @@ class FacePipeline:
         living = frozenset(self._tracker.living_ids)
         primary = self._primary_face.choose(tracks, living, stamp, (image.shape[1], image.shape[0]))
         watch.stop('track')
-        crops = crop_faces(image, [self._framing.square(track.detection) for track in tracks])
+        squares = [self._framing.square(track.detection) for track in tracks]
+        crops = crop_faces(image, squares)
         watch.stop('crop')
         faces = self.classifier.classify([track.face_id for track in tracks], [track.box for track in tracks], crops,
                                          living, stamp, watch)
         return FrameResult(faces, primary, living, {track.face_id: track.detection.score for track in tracks},
+                           {track.face_id: square.tilt for track, square in zip(tracks, squares, strict=True)},
                            watch.timings)
 
     def _find(self, image: np.ndarray, stamp: float, watch: Stopwatch) -> list[Track]:

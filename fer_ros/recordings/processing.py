@@ -13,6 +13,7 @@ import numpy as np
 from fer_ros.media import rotation
 from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
+from fer_ros.perception.image_problems import ImageProblems
 from fer_ros.recordings.cuts import CutDetector
 from fer_ros.recordings.frame_readers import FrameReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
@@ -129,7 +130,7 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
           report: Callable[[int, float], bool],
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     summary, start = Summary(MIN_LIFE), time.perf_counter()
-    stopped, failures, cuts = False, [], CutDetector()
+    stopped, failures, cuts, problems = False, [], CutDetector(), ImageProblems()
     ids: dict[str, str] = {}  # f1, f2, … in each recording, independent of earlier ones
     for frame in reader.frames(settings.every):
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
@@ -143,6 +144,7 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
         except PipelineError as error:
             failures.append(str(error))
             continue
+        problems.add(image, result, frame.time_ns * 1e-9, settings.rotate)
         height, width = image.shape[:2]
         faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
         read = FacesFrame(frame.time_ns, item.source, width, height, faces,
@@ -156,6 +158,7 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
         if report(summary.frames, min(share, 1.0)):
             stopped = True
             break
+    summary.hints = problems.hints
     if failures and not summary.frames:
         raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
     warning = f'{len(failures)} frames could not be processed: {failures[0]}' if failures else reader.warning

@@ -66,6 +66,8 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
             shown.end(outcome.item, outcome.summary['frames'] if outcome.summary is not None else 0)
             if outcome.summary is not None:
                 bar.write(_line(outcome.item, outcome.summary))
+                for hint in outcome.summary['hints']:
+                    bar.write(f'  {hint}')
                 if outcome.summary['warning']:
                     failed.append(outcome.summary['warning'])
             elif outcome.interrupted:

@@ -113,6 +113,7 @@ def test_summary_tells_what_the_rows_hold(results):
     assert sum(summary['groups'].values()) == pytest.approx(1, abs=1e-3)
     assert summary['frames_per_second'] == pytest.approx(35 / summary['processing_s'], rel=0.05)
     assert summary['warning'] == ''
+    assert summary['hints'] == []
 
 
 def test_picture_shows_the_rows(results):
@@ -213,6 +214,15 @@ def test_a_turned_recording_gives_the_faces_of_the_upright_one(tmp_path, pipelin
     assert len(summary['faces']) == len(upright['faces']) == 2
     capture = cv2.VideoCapture(str(tmp_path / 'b.mp4'))
     assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 640
+
+
+def test_a_recording_on_its_side_is_told_with_the_angle(tmp_path, pipeline, clip):
+    frames = [np.rot90(frame).copy() for frame in clip[:15]]
+    summary = run(write_video(tmp_path / 'a.mp4', frames), tmp_path, pipeline)
+    assert summary['hints'] == ['faces stand on their side: set rotate to 90']
+    assert summary['warning'] == '', 'it is no failure'
+    summary = run(write_video(tmp_path / 'b.mp4', frames), tmp_path, pipeline, rotate=90)
+    assert summary['hints'] == []
 
 
 def test_rotation_comes_on_top_of_what_the_video_says_of_its_own(tmp_path, pipeline, clip):

@@ -158,7 +158,7 @@ def _work(order: Order, events: TextIO) -> dict:
 
             summary = process(Input(str(path), NAME, 'video'), results, settings, pipeline, report, watch)
     return {'frames': summary['frames'], 'seconds': summary['duration_s'],
-            'warning': summary['warning'].replace(str(path), 'The video')}
+            'warning': '; '.join(filter(None, (summary['warning'].replace(str(path), 'The video'), *summary['hints'])))}
 
 
 def _write_clip(folder: Path, order: Order) -> Path:
