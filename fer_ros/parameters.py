@@ -122,9 +122,14 @@ FER_NODE = (
               at_configure=True),
     Parameter('threads', 2, 'CPU threads that share the faces of a frame; limited to the available processors.',
               range=(1, 64), at_configure=True),
-    Parameter('detector', 'short', 'Face detector: MediaPipe short range (faces within about 2 m), MediaPipe full '
-              'range (about 5 m), or YuNet with detector_model.', choices=('short', 'full', 'yunet'),
-              at_configure=True),
+    Parameter('detector', 'search', 'Face detector: MediaPipe short range (short) or full range (full) on the whole '
+              'image, both on the whole image and on parts of it in turn (search), or YuNet with detector_model. A '
+              'face must cover 3 % of the longer side of the image for search, 12 % for short, 6 % for full.',
+              choices=('search', 'short', 'full', 'yunet'), at_configure=True),
+    Parameter('search_looks', 6, 'With search: maximum number of small parts of an image that are looked at in one '
+              'frame beside the whole image and one tile.', range=(2, 64)),
+    Parameter('yunet_side', 320, 'YuNet is given the image with its longer side scaled down to this.', 'px',
+              (64, 4096), at_configure=True),
     Parameter('detector_model', '', 'Detector model file: required by yunet (.onnx); for short and full a BlazeFace '
               '.tflite that LiteRT runs, or empty for the installed one.', at_configure=True),
     Parameter('detection_confidence', 0.5, 'Minimum detection score; faces with a lower score are ignored. MediaPipe '

@@ -1,4 +1,4 @@
-"""Face detection: MediaPipe BlazeFace, short or full range, and YuNet, behind one interface."""
+"""Face detection in one image: MediaPipe BlazeFace, short or full range, and YuNet, behind one interface."""
 
 import logging
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from fer_ros.parameters import FER_NODE, by_name, defaults
+from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError, blazeface, detector_models
 from fer_ros.perception.mediapipe_stderr import without_chatter
 
 log = logging.getLogger(__name__)
 
-DETECTORS = by_name(FER_NODE)['detector'].choices
+BLAZEFACE = ('short', 'full')
+DETECTORS = (*BLAZEFACE, 'yunet')
 LOWEST_CONFIDENCE = 0.05
 """Detectors return everything above this score, so that `confidence` can change without creating them again."""
 _CONFIDENCE: float = defaults(FER_NODE)['detection_confidence']
-YUNET_SIDE = 640
-"""Longer sides are scaled to this for YuNet, whose time grows with the pixels and which finds faces of 10 to 300 px."""
+_YUNET_SIDE: int = defaults(FER_NODE)['yunet_side']
 
 
 class DetectorError(PipelineError):
@@ -37,6 +37,8 @@ class Detection:
     keypoints: np.ndarray
     """(K, 2) float32 pixels. MediaPipe, K = 6: right eye, left eye, nose tip, mouth centre, right ear, left ear.
     YuNet, K = 5: right eye, left eye, nose tip, right and left corner of the mouth. Right is the person's right."""
+    detector: str = 'short'
+    """Which of `DETECTORS` found it: each draws its bounding boxes in its own way."""
 
 
 class FaceDetector(Protocol):
@@ -56,15 +58,17 @@ class FaceDetector(Protocol):
         """Release the detector; it cannot be used afterwards."""
 
 
-def create_detector(kind: str, *, model: str | Path = '', confidence: float = _CONFIDENCE) -> FaceDetector:
+def create_detector(kind: str, *, model: str | Path = '', confidence: float = _CONFIDENCE,
+                    yunet_side: int = _YUNET_SIDE) -> FaceDetector:
     """Create a detector.
 
     Args:
-        kind: 'short' (BlazeFace for faces within about 2 m), 'full' (about 5 m) or 'yunet'.
+        kind: 'short' or 'full' (BlazeFace of short or full range) or 'yunet'.
         model: the detector's file: required for 'yunet' (.onnx); for 'short' and 'full' a BlazeFace .tflite, which
             LiteRT runs. Empty: the model that comes with MediaPipe up to 0.10.21, run by MediaPipe itself where its
             `solutions` work, and else by LiteRT. MediaPipe's Tasks API is not used: newer ones report their use.
         confidence: 0 to 1.
+        yunet_side: pixels to which the longer side of an image is scaled down for YuNet, whose time grows with them.
 
     Raises:
         DetectorError: an unknown kind, a missing or unusable model file, or nothing that can run it.
@@ -74,8 +78,8 @@ def create_detector(kind: str, *, model: str | Path = '', confidence: float = _C
     if model and not Path(model).is_file():
         raise DetectorError(f'no detector model at {model}: give the path of a file')
     if kind == 'yunet':
-        return YuNetDetector(model, confidence)
-    return LiteRTDetector(model, confidence) if model else _blazeface(kind, confidence)
+        return YuNetDetector(model, confidence, yunet_side)
+    return LiteRTDetector(model, confidence, kind) if model else _blazeface(kind, confidence)
 
 
 def _blazeface(kind: str, confidence: float) -> FaceDetector:
@@ -90,7 +94,7 @@ def _blazeface(kind: str, confidence: float) -> FaceDetector:
     if path is None:
         raise DetectorError(f'the model of the detector {kind} is not installed: {detector_models.INSTALL}, or give a '
                             'BlazeFace .tflite file as detector_model')
-    return LiteRTDetector(path, confidence)
+    return LiteRTDetector(path, confidence, kind)
 
 
 class MediaPipeDetector:
@@ -107,10 +111,11 @@ class MediaPipeDetector:
             raise DetectorError(f'MediaPipe is installed but cannot be imported ({_first_line(error)}): '
                                 'pip install "numpy<2" "protobuf<5" mediapipe==0.10.21') from error
         self.confidence = confidence
+        self._kind = kind
         self._rgb: np.ndarray | None = None
         with without_chatter():
             self._detector = face_detection.FaceDetection(
-                model_selection=DETECTORS.index(kind), min_detection_confidence=LOWEST_CONFIDENCE)
+                model_selection=BLAZEFACE.index(kind), min_detection_confidence=LOWEST_CONFIDENCE)
             self.detect(np.zeros((64, 64, 3), np.uint8))  # the first run includes the set-up
 
     def detect(self, image: np.ndarray) -> list[Detection]:
@@ -127,7 +132,7 @@ class MediaPipeDetector:
             points = [(p.x, p.y) for p in face.location_data.relative_keypoints]
             detections.append(Detection(
                 (box.xmin * width, box.ymin * height, box.width * width, box.height * height), face.score[0],
-                np.array(points, np.float32).reshape(-1, 2) * size))
+                np.array(points, np.float32).reshape(-1, 2) * size, self._kind))
         return _usable(detections, self.confidence)
 
     def _to_rgb(self, image: np.ndarray) -> np.ndarray:
@@ -149,7 +154,8 @@ class LiteRTDetector:
     Below the least score that MediaPipe allows (`blazeface.FIRM`) it finds further, fainter ones.
     """
 
-    def __init__(self, model: str | Path, confidence: float):
+    def __init__(self, model: str | Path, confidence: float, kind: str = 'short'):
+        self._kind = kind
         try:
             from ai_edge_litert.interpreter import Interpreter
         except Exception as error:  # an incomplete or foreign build can raise any
@@ -193,7 +199,7 @@ class LiteRTDetector:
         detections = []
         for (low, high), score, keypoints in zip(corners, faces.scores, square.to_pixels(faces.keypoints), strict=True):
             (left, top), (width, height) = low.tolist(), (high - low).tolist()
-            detections.append(Detection((left, top, width, height), float(score), keypoints))
+            detections.append(Detection((left, top, width, height), float(score), keypoints, self._kind))
         return _usable(detections, self.confidence)
 
     def close(self) -> None:
@@ -204,7 +210,8 @@ class LiteRTDetector:
 class YuNetDetector:
     """YuNet (Wu et al., 2023) through OpenCV, from an .onnx file given by the user."""
 
-    def __init__(self, model: str | Path, confidence: float):
+    def __init__(self, model: str | Path, confidence: float, side: int = _YUNET_SIDE):
+        self._side = side
         if not model:
             raise DetectorError('the detector yunet requires detector_model: the path of '
                                 'face_detection_yunet_2023mar.onnx from the OpenCV model zoo')
@@ -219,7 +226,7 @@ class YuNetDetector:
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Detect faces, best score first. Raises DetectorError."""
-        scale = min(1.0, YUNET_SIDE / max(image.shape[:2]))
+        scale = min(1.0, self._side / max(image.shape[:2]))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         size = width, height
         try:
@@ -235,7 +242,8 @@ class YuNetDetector:
         detections = []
         for row in rows:
             x, y, width, height = (row[:4] / scale).tolist()
-            detections.append(Detection((x, y, width, height), float(row[14]), row[4:14].reshape(5, 2) / scale))
+            detections.append(Detection((x, y, width, height), float(row[14]), row[4:14].reshape(5, 2) / scale,
+                                        'yunet'))
         return _usable(detections, self.confidence)
 
     def close(self) -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fer_ros.perception.cropping import FRAMING, crop_faces
-from fer_ros.perception.detection import create_detector
 from fer_ros.perception.face_classifier import FaceClassifier
 from fer_ros.perception.primary import PrimaryFace
 from fer_ros.perception.recognition import EmotionRecognizer
+from fer_ros.perception.search import create_finder
 from fer_ros.perception.settings import STRUCTURAL, PipelineSettings, check
 from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.perception.tracking import FaceTracker, Track
@@ -34,9 +34,7 @@ class FacePipeline:
         settings = settings or PipelineSettings()
         check(settings)
         self.classifier = FaceClassifier(settings)
-        self._detector = create_detector(settings.detector, model=settings.detector_model,
-                                         confidence=settings.detection_confidence)
-        self._framing = FRAMING[settings.detector]
+        self._finder = create_finder(settings)
         self._tracker = FaceTracker(settings.track_timeout, settings.deterministic_ids)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
         self._last_detection: _Detected | None = None
@@ -67,7 +65,7 @@ class FacePipeline:
         living = frozenset(self._tracker.living_ids)
         primary = self._primary_face.choose(tracks, living, stamp, (image.shape[1], image.shape[0]))
         watch.stop('track')
-        squares = [self._framing.square(track.detection) for track in tracks]
+        squares = [FRAMING[track.detection.detector].square(track.detection) for track in tracks]
         crops = crop_faces(image, squares)
         watch.stop('crop')
         faces = self.classifier.classify([track.face_id for track in tracks], [track.box for track in tracks], crops,
@@ -89,7 +87,7 @@ class FacePipeline:
                 self._last_detection = replace(last, frames=last.frames + 1)
                 watch.stop('detect')
                 return sorted(tracks, key=lambda track: -track.box[2] * track.box[3])[:self.settings.max_faces]
-        detections = self._detector.detect(image)
+        detections = self._finder.find(image, stamp, self._tracker.expected(stamp))
         detections.sort(key=lambda d: -d.box[2] * d.box[3])
         self._last_detection = _Detected(image.shape, stamp)
         watch.stop('detect')
@@ -105,7 +103,7 @@ class FacePipeline:
         fixed = [name for name in STRUCTURAL if getattr(settings, name) != getattr(self.settings, name)]
         if fixed:
             raise ValueError(f'{", ".join(fixed)} cannot change in a running pipeline: create a new one')
-        self._detector.confidence = settings.detection_confidence
+        self._finder.apply(settings)
         self._tracker.timeout = settings.track_timeout
         self.classifier.apply(settings)
         self._primary_face.policy = settings.primary_face
@@ -114,6 +112,7 @@ class FacePipeline:
 
     def reset(self) -> None:
         """Discard all tracks, as for another video."""
+        self._finder.reset()
         self._tracker.reset()
         self._last_detection = None
         self.classifier.reset()
@@ -122,9 +121,9 @@ class FacePipeline:
     def close(self) -> None:
         """Release detector and network; the pipeline cannot be used afterwards. May be called repeatedly."""
         if hasattr(self, 'classifier'):
-            self._detector.close()
+            self._finder.close()
             # MediaPipe keeps the stack of its first import alive, and with it the pipeline that triggered the import.
-            del self.classifier, self._detector
+            del self.classifier, self._finder
 
     def __enter__(self) -> 'FacePipeline':
         return self

@@ -19,6 +19,8 @@ class PipelineSettings:
     detector: str = _DEFAULTS['detector']
     detector_model: str | Path = _DEFAULTS['detector_model']
     detection_confidence: float = _DEFAULTS['detection_confidence']
+    search_looks: int = _DEFAULTS['search_looks']
+    yunet_side: int = _DEFAULTS['yunet_side']
     detect_every: int = _DEFAULTS['detect_every']
     max_faces: int = _DEFAULTS['max_faces']
     track_timeout: float = _DEFAULTS['track_timeout']
@@ -29,7 +31,8 @@ class PipelineSettings:
     """Ids f1, f2, … in order of appearance, for tests and recordings to compare."""
 
 
-STRUCTURAL = ('model', 'device', 'runtime', 'threads', 'detector', 'detector_model', 'deterministic_ids')
+STRUCTURAL = ('model', 'device', 'runtime', 'threads', 'detector', 'detector_model', 'yunet_side',
+              'deterministic_ids')
 """Settings that require a new pipeline; the others can be changed at any time."""
 
 

@@ -100,6 +100,10 @@ class FaceTracker:
         """Copies of the tracks seen in the last `update`, extrapolated to `stamp`, in no particular order."""
         return [track.moved(stamp) for track in self._tracks if not track.missed]
 
+    def expected(self, stamp: float) -> list[Track]:
+        """Copies of the living tracks where they are expected at `stamp`, those not seen in the last `update` too."""
+        return [track.moved(stamp) for track in self._tracks if abs(stamp - track.last_seen) <= self.timeout]
+
     def update(self, detections: list[Detection], stamp: float) -> list[Track]:
         """Assign the detections of the next frame.
 

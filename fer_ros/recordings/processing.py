@@ -47,6 +47,7 @@ class Settings:
     device: str = _DEFAULTS['device']
     runtime: str = _DEFAULTS['runtime']
     detector: str = _DEFAULTS['detector']
+    detector_model: str = _DEFAULTS['detector_model']
 
 
 def create_pipeline(settings: Settings) -> 'FacePipeline':
@@ -60,7 +61,8 @@ def create_pipeline(settings: Settings) -> 'FacePipeline':
     try:
         rotation.check(settings.rotate)
         return FacePipeline(PipelineSettings(model=settings.model, device=settings.device, runtime=settings.runtime,
-                                             detector=settings.detector, max_faces=settings.max_faces))
+                                             detector=settings.detector, detector_model=settings.detector_model,
+                                             max_faces=settings.max_faces))
     except ValueError as error:  # a value out of range
         raise PipelineError(str(error)) from error
 

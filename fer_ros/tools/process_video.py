@@ -32,7 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
                         seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
                         model=options.model, device=options.device, runtime=options.runtime,
-                        detector=options.detector)
+                        detector=options.detector, detector_model=options.detector_model)
     try:
         items = find_inputs(options.inputs, leave_out=folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,8 +171,8 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     runtime = _PARAMETERS['runtime']
     parser.add_argument('--runtime', default=runtime.default, choices=runtime.choices, help=runtime.description)
     detector = _PARAMETERS['detector']
-    parser.add_argument('--detector', default=detector.default, choices=[c for c in detector.choices if c != 'yunet'],
-                        help='for faces within about 2 m (short) or 5 m (full) of the camera')
+    parser.add_argument('--detector', default=detector.default, choices=detector.choices, help=detector.description)
+    parser.add_argument('--detector-model', default='', help=_PARAMETERS['detector_model'].description)
     return parser.parse_args(args)
 
 

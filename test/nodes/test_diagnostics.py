@@ -278,7 +278,7 @@ def test_camera_works_then_slows_then_sends_garbage_then_stops(health):
 
 
 def test_darkness_and_faces_on_their_side_are_told_with_a_remedy(health):
-    robot, program, reports = health
+    robot, _, reports = health
     camera = robot.camera()
     upright = cv2.resize(portraits()['astronaut'], (480, 480), interpolation=cv2.INTER_AREA)
     robot.show(camera, upright // 24, 12.0, until=reaches(reports, Level.WARN, 'image too dark: add light'))
@@ -286,7 +286,6 @@ def test_darkness_and_faces_on_their_side_are_told_with_a_remedy(health):
                until=reaches(reports, Level.WARN, 'faces stand on their side: set rotate to 90'))
     assert {value.key: value.value for value in status(reports).values}['image problems'].startswith('faces stand')
     robot.show(camera, upright, 12.0, until=reaches(reports, Level.OK, 'frames/s'))
-    assert 'image too dark' in program.log
     robot.node.destroy_publisher(camera)
 
 

@@ -179,7 +179,7 @@ def yunet(tmp_path, monkeypatch):
     fake = FakeYuNet()
     monkeypatch.setattr(cv2, 'FaceDetectorYN', SimpleNamespace(create=lambda *arguments: fake))
     (tmp_path / 'yunet.onnx').touch()
-    return create_detector('yunet', model=tmp_path / 'yunet.onnx'), fake
+    return create_detector('yunet', model=tmp_path / 'yunet.onnx', yunet_side=640), fake
 
 
 def test_yunet_output(yunet):
@@ -203,6 +203,12 @@ def test_yunet_sees_large_images_small_and_answers_in_their_pixels(yunet):
     assert fake.size == (640, 360)
     assert found.box == (30, 60, 90, 120)
     assert found.keypoints[4].tolist() == [24, 27]
+
+
+def test_yunet_is_given_320_pixels_by_default(yunet, tmp_path):
+    _, fake = yunet
+    create_detector('yunet', model=tmp_path / 'yunet.onnx').detect(np.zeros((480, 640, 3), np.uint8))
+    assert fake.size == (320, 240)
 
 
 def test_yunet_leaves_out_what_is_no_box(yunet):

@@ -236,8 +236,8 @@ def test_what_cannot_be_set_up_is_one_kind_of_error(settings, tmp_path):
 def test_faces_are_followed_between_detections(pipeline, settings, monkeypatch):
     """Ids and boxes of detection in every frame, with a third of the detections."""
     looked = []
-    detect = pipeline._detector.detect
-    monkeypatch.setattr(pipeline._detector, 'detect', lambda image: looked.append(image) or detect(image))
+    find = pipeline._finder.find
+    monkeypatch.setattr(pipeline._finder, 'find', lambda *arguments: looked.append(arguments) or find(*arguments))
     stage, boxes = Stage(640, 480), {}
     images = [stage.draw([Placement('astronaut', 0.2 + 0.004 * i, 0.3, 120),
                           Placement('hopper', 0.8 - 0.004 * i, 0.7, 140)]) for i in range(45)]
@@ -256,8 +256,8 @@ def test_faces_are_followed_between_detections(pipeline, settings, monkeypatch):
 
 def test_when_faces_are_looked_for_again(pipeline, settings, monkeypatch):
     looked = []
-    detect = pipeline._detector.detect
-    monkeypatch.setattr(pipeline._detector, 'detect', lambda image: looked.append(image) or detect(image))
+    find = pipeline._finder.find
+    monkeypatch.setattr(pipeline._finder, 'find', lambda *arguments: looked.append(arguments) or find(*arguments))
     pipeline.apply(replace(settings, detect_every=10))
     picture, empty = portraits()['hopper'], np.full((600, 512, 3), 90, np.uint8)
 
