@@ -75,6 +75,7 @@ class FacePipeline:
         faces = self.classifier.classify([track.face_id for track in tracks], [track.box for track in tracks], crops,
                                          seen, living, stamp, watch)
         return FrameResult(faces, primary, living, {track.face_id: track.detection.score for track in tracks},
+                           {track.face_id: square.tilt for track, square in zip(tracks, squares, strict=True)},
                            watch.timings)
 
     def _find(self, image: np.ndarray, stamp: float, watch: Stopwatch) -> list[Track]:

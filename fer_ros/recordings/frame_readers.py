@@ -1,5 +1,6 @@
 """Reads the frames of recordings with their times."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from fer_ros.media.frame_sources import CameraSource, SourceError, VideoSource
+from fer_ros.media.grey_levels import GreyLevels
 from fer_ros.media.image_decoding import ConversionError, compressed_to_bgr, to_bgr
 from fer_ros.recordings.inputs import Input, InputError
 
-IMAGES: dict[str, Callable[[Any], np.ndarray]] = {
+IMAGES: dict[str, Callable[[Any, Callable[[np.ndarray], np.ndarray]], np.ndarray]] = {
     'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
 _NEW_TIME_LINE = 1_000_000_000
 """Nanoseconds: header stamps that jump back further start a new time line, as with several drives in one bag."""
@@ -118,6 +120,7 @@ class BagReader:
         from rosbags.typesys import Stores, get_typestore
         self._path, self._unreadable, self._why = path, 0, ''
         self._late = 0
+        self._levels = GreyLevels()
         try:
             # Older sqlite3 recordings lack message definitions; those of images never changed.
             self._reader = AnyReader([path], default_typestore=get_typestore(Stores.LATEST))
@@ -161,10 +164,9 @@ class BagReader:
             for index, (connection, recorded_ns, data) in enumerate(self._reader.messages(self._connections)):
                 if index % every:
                     continue
-                image, header = self._decode(connection, data)
+                image, stamp_ns = self._decode(connection, data, recorded_ns)
                 if image is None:
                     continue
-                stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or recorded_ns
                 if base_ns is None:
                     base_ns = stamp_ns
                 if stamp_ns - base_ns < last_ns - _NEW_TIME_LINE:
@@ -179,14 +181,17 @@ class BagReader:
         if last_ns < 0 and self._unreadable:
             raise InputError(f'none of the {self._unreadable} images in {self._path} could be decoded: {self._why}')
 
-    def _decode(self, connection, data: bytes):
+    def _decode(self, connection, data: bytes, recorded_ns: int) -> tuple[np.ndarray | None, int]:
         try:
             message: Any = self._reader.deserialize(data, connection.msgtype)
-            return IMAGES[connection.msgtype](message), message.header
+            stamp = message.header.stamp
+            stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec or recorded_ns
+            to_8_bits = functools.partial(self._levels, stamp=stamp_ns * 1e-9)
+            return IMAGES[connection.msgtype](message, to_8_bits), stamp_ns
         except (ConversionError, ValueError, LookupError) as error:
             self._unreadable += 1
             self._why = self._why or _one_line(error)
-            return None, None
+            return None, 0
 
     def close(self) -> None:
         """Close the bag."""

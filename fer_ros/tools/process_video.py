@@ -30,9 +30,9 @@ def main(args: Sequence[str] | None = None) -> int:
     options = _parse(args)
     folder = options.output.expanduser()
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
-                        seconds=options.seconds, annotated=options.annotated, model=options.model,
-                        device=options.device, runtime=options.runtime, detector=options.detector,
-                        detector_model=options.detector_model)
+                        seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
+                        model=options.model, device=options.device, runtime=options.runtime,
+                        detector=options.detector, detector_model=options.detector_model)
     try:
         items = find_inputs(options.inputs, leave_out=folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +66,8 @@ def _run(items: list[Input], folder: Path, settings: Settings, jobs: int) -> int
             shown.end(outcome.item, outcome.summary['frames'] if outcome.summary is not None else 0)
             if outcome.summary is not None:
                 bar.write(_line(outcome.item, outcome.summary))
+                for hint in outcome.summary['hints']:
+                    bar.write(f'  {hint}')
                 if outcome.summary['warning']:
                     failed.append(outcome.summary['warning'])
             elif outcome.interrupted:
@@ -156,6 +158,10 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
                         help='maximum number of faces per frame, the largest (default: %(default)s)')
     parser.add_argument('--seconds', type=_number(0, 1e9, float), default=0.0, metavar='S',
                         help='process only the first S seconds of each input; 0: all')
+    rotate = _PARAMETERS['rotate']
+    parser.add_argument('--rotate', type=int, default=rotate.default, choices=rotate.choices,
+                        help='degrees clockwise by which frames are turned so that they stand upright, after what a '
+                        'video says of its own rotation (default: %(default)s)')
     parser.add_argument('--jobs', type=_number(0, 256), default=0, metavar='N',
                         help='number of processes; 0: one for every two processors, at most one per input')
     parser.add_argument('--resume', action='store_true',

@@ -173,6 +173,7 @@ def test_full_disk_is_told_by_input_and_leaves_no_complete_output(tmp_path, fram
     (['{video}', '--output', '{file}/out'], 1, 'Not a directory'),
     (['{video}', '--output', '{folder}/out', '--model', '{file}'], 1, '{file}'),
     (['{video}', '--every', '0'], 2, '--every'),
+    (['{video}', '--rotate', '45'], 2, '0, 90, 180, 270'),
     (['{video}', '--max-faces', '65'], 2, '--max-faces'),
 ])
 def test_mistakes_are_told_in_one_line(tmp_path, frames, arguments, code, text):
