@@ -33,6 +33,8 @@ LOWEST = 0.55
 """Agreement at which quality is 0: more than always saying neutral or happy gets, and of no use."""
 COVERED = ('mask', 'dark glasses', 'tilt of 30°')
 """Conditions that are not told from the picture."""
+MOST_OVEREXPOSED = 0.1
+"""Mean share of overexposed pixels from which on a condition is not one of the polynomial."""
 MOST = 1700
 """Faces."""
 
@@ -44,7 +46,7 @@ def _defocus(sigma: float) -> Change:
 
 
 def _light(gain: float) -> Change:
-    return lambda face: np.clip(np.round(face * gain), 0, 255).astype(np.uint8)
+    return lambda face: np.clip(np.round(face * float(gain)), 0, 255).astype(np.uint8)
 
 
 def _small(side: int) -> Change:
@@ -63,7 +65,7 @@ def cases() -> dict[str, tuple[Change, float]]:
         for name, change in conditions.CONDITIONS.items() if name not in COVERED}
     found |= {f'face of {side} px': (_small(side), float(side)) for side in (36, 30, 20, 12)}
     found |= {f'defocus, sigma {sigma:g} px': (_defocus(sigma), 48.0) for sigma in (0.7, 1, 1.5, 2, 3)}
-    found |= {f'light × {gain:g}': (_light(gain), 48.0) for gain in (0.03, 0.05, 0.5, 1.5, 2, 3)}
+    found |= {f'light × {gain:g}': (_light(gain), 48.0) for gain in (0.03, 0.05, 0.5, 1.5, 2, 3, 5)}
     return found
 
 
@@ -76,29 +78,36 @@ def _measure(options: argparse.Namespace) -> None:
     chosen = chosen[::max(1, len(chosen) // options.faces)]
     model = load_model(options.model or shared_file('models/msfernet.safetensors'))
     fitted = np.arange(len(chosen)) % 2 == 0
-    rows, values, targets, seconds = [], [], [], []
+    rows, values, targets, seconds, clipped = [], [], [], [], {}
     for name, (change, side) in tqdm(cases().items(), unit='condition'):
         crops = np.array([change(face) for face in faces.images[chosen]], np.uint8)
         right = decide(predict(model, crops).raters) == labels[chosen]
         started = time.perf_counter()
         terms = quality.terms(quality.features(crops, [side] * len(crops)))
         seconds.append((time.perf_counter() - started) / len(crops))
-        values.append(terms[fitted])
-        targets.append(right[fitted].mean())
-        rows.append((name, terms[~fitted], right[~fitted].mean()))
+        bright = quality.overexposed(crops)
+        factors = np.interp(bright, *zip(*quality.OVEREXPOSED, strict=True))
+        clipped[name] = bright.mean()
+        if clipped[name] < MOST_OVEREXPOSED:
+            values.append(terms[fitted])
+            targets.append(right[fitted].mean())
+        rows.append((name, terms[~fitted], factors[~fitted], right[~fitted].mean()))
     coefficients = np.array(quality.COEFFICIENTS)
     if options.fit:
         clean = targets[0]
         wanted = np.repeat((np.array(targets) - LOWEST) / (clean - LOWEST), fitted.sum())
         every = np.concatenate(values)
+        print('features from', np.round(np.quantile(every[:, 1:5], 0.005, axis=0), 2), 'to',
+              np.round(np.quantile(every[:, 1:5], 0.995, axis=0), 2))
         scale = every.std(0)
         scale[0] = 1.0
         scaled = every / scale
         penalty = 1e-3 * len(every) * np.eye(len(scale))
         coefficients = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ wanted) / scale
         print('COEFFICIENTS = (' + ', '.join(f'{value:.4f}' for value in coefficients) + ')')
-    told = sorted(((name, np.clip(terms @ coefficients, 0, 1), right) for name, terms, right in rows),
-                  key=lambda row: row[1].mean())
+        print({name: round(float(share), 2) for name, share in clipped.items() if share >= MOST_OVEREXPOSED})
+    told = sorted(((name, np.clip(terms @ coefficients, 0, 1) * factors, right)
+                   for name, terms, factors, right in rows), key=lambda row: row[1].mean())
     rank = spearmanr([row[1].mean() for row in told], [row[2] for row in told]).statistic
     text = '\n'.join((
         f'{(~fitted).sum()} faces in each of {len(told)} conditions; rank correlation of quality and agreement '

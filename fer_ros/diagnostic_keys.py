@@ -8,6 +8,7 @@ DEVICE = 'device'
 IMAGE_TOPIC = 'image topic'
 PUBLISHERS = 'publishers'
 CALIBRATED_FACES = 'calibrated faces'
+IMAGE_PROBLEMS = 'image problems'
 
 
 def recent(kind: str) -> str:

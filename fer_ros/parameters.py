@@ -21,7 +21,8 @@ class Parameter:
     unit: str = ''
     range: tuple[float, float] | None = None
     """Smallest and largest allowed value."""
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
+    """Allowed values, of the type of the default; empty: those within `range`, or all."""
     read_only: bool = False
     """Can be set only when the node is created."""
     at_configure: bool = False
@@ -43,7 +44,7 @@ def problem(parameter: Parameter, value: bool | int | float | str) -> str | None
     if parameter.range and not (isinstance(value, int | float) and parameter.range[0] <= value <= parameter.range[1]):
         return f'{parameter.name} must be {limits(parameter)}, got {value}'
     if parameter.choices and value not in parameter.choices:
-        return f'{parameter.name} must be one of {", ".join(parameter.choices)}, got {value!r}'
+        return f'{parameter.name} must be one of {limits(parameter)}, got {value!r}'
     return None
 
 
@@ -53,7 +54,7 @@ def limits(parameter: Parameter) -> str:
         return '{:g} to {:g}'.format(*parameter.range) + (f' {parameter.unit}' if parameter.unit else '')
     if isinstance(parameter.default, bool):
         return 'true, false'
-    return ', '.join(parameter.choices)
+    return ', '.join(map(str, parameter.choices))
 
 
 def when(parameter: Parameter) -> str:
@@ -109,6 +110,9 @@ FER_NODE = (
               'detector on ROS4HRI topics (needs hri_msgs).', choices=('image', 'humans'), at_configure=True),
     Parameter('image_transport', 'raw', 'Type of the image subscription: sensor_msgs/Image on image, or '
               'sensor_msgs/CompressedImage on image/compressed.', choices=('raw', 'compressed'), at_configure=True),
+    Parameter('rotate', 0, 'Degrees clockwise by which images are turned before faces are detected, so that they stand '
+              'upright; boxes and ~/annotated are in the turned image. A change discards all tracks. No effect with '
+              'input: humans.', choices=(0, 90, 180, 270)),
     Parameter('model', '', 'Weights file (.safetensors). Empty: the weights included in the package.',
               at_configure=True),
     Parameter('device', 'auto', 'Device that runs the network: auto, cpu, cuda or cuda:N. auto falls back to the CPU '
@@ -136,6 +140,8 @@ FER_NODE = (
     Parameter('track_timeout', 1.0, 'A face that is not detected for this long loses its id.', 's', (0.05, 30.0)),
     Parameter('half_life', 0.3, 'Half-life of the smoothing: after this time an old expression counts half. 0: no '
               'smoothing.', 's', (0.0, 10.0)),
+    Parameter('min_quality', 0.1, 'A face whose quality is lower than this is not reported on ~/emotion and ~/valence, '
+              'for example one in profile. 0: none is left out.', range=(0.0, 1.0)),
     Parameter('primary_face', 'largest', 'Face reported on ~/emotion and ~/valence: the largest, the one tracked '
               'longest, or the one nearest to the image centre.', choices=('largest', 'oldest', 'centre')),
     Parameter('primary_hold', 0.7, 'Another face becomes primary only after ranking first for this long.', 's',
@@ -163,6 +169,8 @@ FER_NODE = (
               'never.', 's', (0.0, 3600.0)),
     Parameter('warn_drops', 0.8, 'Diagnostics warn when more than this fraction of the frames is dropped. 0: never.',
               range=(0.0, 1.0)),
+    Parameter('warn_image_problems', True, 'Diagnostics warn while most images are too dark or overexposed, or most '
+              'faces too small, blurred or on their side. No effect with input: humans.'),
 )
 
 VIDEO_SOURCE = (
@@ -176,6 +184,8 @@ VIDEO_SOURCE = (
               read_only=True),
     Parameter('height', 0, 'Height requested from a camera, or of the built-in clip. 0: its default.', 'px', (0, 4320),
               read_only=True),
+    Parameter('rotate', 0, 'Degrees clockwise by which the images are turned before they are published. A video that '
+              'says itself how it is turned is upright already.', choices=(0, 90, 180, 270), read_only=True),
     Parameter('frame_id', 'camera', 'frame_id of the published headers.', read_only=True),
     Parameter('reliable', False, 'Publish with reliable instead of best-effort QoS.', read_only=True),
 )

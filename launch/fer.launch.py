@@ -35,6 +35,9 @@ ARGUMENTS = [
     DeclareLaunchArgument('input', default_value='', choices=['', 'image', 'humans'],
                           description='Where faces come from: the image topic, or another face detector that publishes '
                           'them as ROS4HRI does. Empty: as in params_file.'),
+    DeclareLaunchArgument('rotate', default_value='', choices=['', '0', '90', '180', '270'],
+                          description='Degrees clockwise by which fer_node turns images so that they stand upright. '
+                          'Empty: as in params_file.'),
     DeclareLaunchArgument('ros4hri', default_value='', choices=['', 'true', 'false'],
                           description='Publish the faces as ROS4HRI does. Empty: as in params_file.'),
     DeclareLaunchArgument('humans_namespace', default_value='',
@@ -110,6 +113,8 @@ def camera(value: dict[str, str], namespace: str, humans_namespace: str = '',
         fer_parameters.append({'device': ParameterValue(value['device'], value_type=str)})
     if value['annotated']:
         fer_parameters.append({'annotated': value['annotated'] == 'true'})
+    if value['rotate']:
+        fer_parameters.append({'rotate': int(value['rotate'])})
     humans_namespace = value['humans_namespace'] or humans_namespace
     for name in ('input', 'ros4hri'):
         if value[name]:

@@ -21,7 +21,7 @@ def test_default_is_allowed_and_everything_is_described(parameter):
     assert not (parameter.range and parameter.choices)
     assert not (parameter.read_only and parameter.at_configure)
     if isinstance(parameter.default, int | float) and not isinstance(parameter.default, bool):
-        assert parameter.range, 'every number has a range'
+        assert parameter.range or parameter.choices, 'every number has a range or choices'
 
 
 @pytest.mark.parametrize('parameter', EVERY)
@@ -44,6 +44,13 @@ def test_not_among_the_choices_is_named_with_the_choices():
     assert limits(parameter) == 'short, full'
 
 
+@pytest.mark.parametrize('rotate', [45, -90, 360])
+def test_numbers_can_be_choices_too(rotate):
+    parameter = by_name(FER_NODE)['rotate']
+    assert problem(parameter, rotate) == f'rotate must be one of 0, 90, 180, 270, got {rotate}'
+    assert problem(parameter, 270) is None
+
+
 def test_when_a_parameter_can_be_set():
     parameter = Parameter('x', 1.0, 'Text.')
     assert [when(dataclasses.replace(parameter, **change)) for change in
@@ -62,7 +69,7 @@ def test_defaults_are_those_of_the_node(settings, table, others):
 
 def test_a_run_over_recordings_has_the_defaults_of_the_node():
     defaults, known = Settings(), by_name(FER_NODE)
-    for name in ('model', 'device', 'runtime', 'detector', 'max_faces'):
+    for name in ('model', 'device', 'runtime', 'detector', 'max_faces', 'rotate'):
         assert getattr(defaults, name) == known[name].default
 
 

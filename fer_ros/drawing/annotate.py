@@ -9,13 +9,16 @@ from fer_ros.results.faces import FaceEmotion, FacesFrame
 
 _WHITE: Colour = (255, 255, 255)
 _DARK: Colour = (40, 40, 40)
+FAINT = 0.4
+"""Quality below which the box of a face is thin."""
 
 
 def annotate(image: np.ndarray, frame: FacesFrame, colours: FaceColours | None = None) -> np.ndarray:
     """A copy of `image` with the box, id, emotion, confidence and valence bar of each face.
 
-    The primary face has a thicker box. The bar under the box fills from its middle: to the right in blue for a
-    positive valence, to the left in vermilion for a negative one. Boxes and labels are kept inside the image.
+    The primary face has a thicker box, one of low quality a thin one. The bar under the box fills from its middle: to
+    the right in blue for a positive valence, to the left in vermilion for a negative one. Boxes and labels are kept
+    inside the image.
 
     Args:
         image: uint8 (H, W, 3), BGR.
@@ -33,7 +36,7 @@ def annotate(image: np.ndarray, frame: FacesFrame, colours: FaceColours | None =
 
 def _draw_face(picture: np.ndarray, face: FaceEmotion, colour: Colour, size: int, primary: bool) -> None:
     height, width = picture.shape[:2]
-    line = max(1, round(size / 7)) * (2 if primary else 1)
+    line = 1 if face.quality < FAINT else max(1, round(size / 7)) * (2 if primary else 1)
     x, y, w, h = face.box
     x0, y0 = (int(np.clip(round(v), 0, limit - 1)) for v, limit in ((x, width), (y, height)))
     x1, y1 = (int(np.clip(round(v), 0, limit - 1)) for v, limit in ((x + w, width), (y + h, height)))

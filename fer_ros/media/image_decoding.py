@@ -7,12 +7,15 @@ rosbags-image is not used, since it ignores `step`. OpenCV converts the colours.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import PIL.Image
+
+from fer_ros.media.grey_levels import full_range
 
 MAX_PIXELS = 100_000_000
 """Larger images are rejected; a small compressed file could otherwise fill the memory."""
@@ -56,23 +59,32 @@ def _encodings() -> dict[str, _Encoding]:
             f'bayer_grbg{bits}': _Encoding(1, dtype, cv2.COLOR_BayerGB2BGR),
         }
         # The type names of OpenCV do not specify colour; its own order is BGR.
-        table |= {f'{bits}UC1': table[f'mono{bits}'], f'{bits}UC3': table[f'bgr{bits}'],
-                  f'{bits}UC4': table[f'bgra{bits}']}
-    return table
+        table |= {f'{bits}UC3': table[f'bgr{bits}'], f'{bits}UC4': table[f'bgra{bits}']}
+    return table | {'8UC1': table['mono8']}
 
 
 _PACKED = _encodings()
-_PLANAR = {'nv21': 1.5, 'nv24': 3.0}
-"""A plane of luma, then interleaved chroma; data length in units of height × step."""
+_PLANAR = {'nv12': 1.5, 'nv21': 1.5, 'nv24': 3.0, 'i420': 1.5, 'yuv420': 1.5}
+"""A plane of luma, then chroma, interleaved or (i420, which some drivers call yuv420) in two planes; data length in
+units of height × step. height is that of the picture and step that of the luma plane; a step of 0, which some drivers
+leave, stands for rows without padding."""
+DEPTH = ('16UC1', '16SC1', '32SC1', '32FC1', '64FC1')
+"""Distances, which are no picture. 16UC1 could be one, but is used for depth."""
+_DEPTH_HINT = 'depth, which is no picture: use the colour topic of the camera, such as /camera/color/image_raw'
 
 ENCODINGS = (*_PACKED, *_PLANAR)
 """Every supported value of `encoding` in sensor_msgs/Image."""
 
 
-def to_bgr(message: Any) -> np.ndarray:
+def to_bgr(message: Any, to_8_bits: Callable[[np.ndarray], np.ndarray] = full_range) -> np.ndarray:
     """Decode an Image message to uint8 (height, width, 3) BGR, C-contiguous; it may share memory with the message.
 
-    16-bit values 0 to 65535 become 0 to 255. YUV is interpreted as ITU-R BT.601 in video range, as in OpenCV.
+    YUV is interpreted as ITU-R BT.601 in video range, as in OpenCV.
+
+    Args:
+        message: of the type sensor_msgs/Image.
+        to_8_bits: scales uint16 (height, width) or (height, width, channels) to uint8: `grey_levels.GreyLevels` by the
+            content of a stream; by default 0 to 65535 become 0 to 255.
 
     Raises:
         ConversionError: an encoding that is no colour or grey picture, a size of zero, a step shorter than a row, or
@@ -83,8 +95,7 @@ def to_bgr(message: Any) -> np.ndarray:
     if message.encoding in _PLANAR:
         return _planar_to_bgr(message, data)
     if message.encoding not in _PACKED:
-        raise ConversionError(f'{_description(message)}: unsupported encoding; '
-                              f'publish one of {", ".join(ENCODINGS)}')
+        raise ConversionError(f'{_description(message)}: {_why_unsupported(message.encoding)}')
     encoding = _PACKED[message.encoding]
     dtype = np.dtype(encoding.dtype).newbyteorder('>' if message.is_bigendian else '<')
     row = message.width * encoding.channels * dtype.itemsize
@@ -97,48 +108,62 @@ def to_bgr(message: Any) -> np.ndarray:
     shape = (message.height, message.width, encoding.channels)
     image = data[:message.height * row].view(dtype).reshape(shape if encoding.channels > 1 else shape[:2])
     if encoding.dtype == 'u2':
-        image = image.astype(np.uint16, copy=False)  # native byte order
-    if encoding.to_bgr is not None:
-        image = cv2.cvtColor(image, encoding.to_bgr)
-    return cv2.convertScaleAbs(image, alpha=255 / 65535) if encoding.dtype == 'u2' else image
+        image = to_8_bits(image.astype(np.uint16, copy=False))  # native byte order
+    return image if encoding.to_bgr is None else cv2.cvtColor(image, encoding.to_bgr)
 
 
 def _planar_to_bgr(message: Any, data: np.ndarray) -> np.ndarray:
-    height, width, step = message.height, message.width, message.step
-    _check_data(message, width, int(height * step * _PLANAR[message.encoding]))
+    height, width, step = message.height, message.width, message.step or message.width
     if width % 2 or height % 2:
         raise ConversionError(f'{_description(message)}: width and height must be even')
+    _check_data(message, width, int(height * step * _PLANAR[message.encoding]), step)
     luma = data[:height * step].reshape(height, step)[:, :width]
-    if message.encoding == 'nv21':
+    if message.encoding in ('i420', 'yuv420'):
+        if step % 2:
+            raise ConversionError(f'{_description(message)}: step must be even, since colour rows are half as long')
+        halves = data[height * step:height * step * 3 // 2].reshape(height, step // 2)[:, :width // 2]
+        planes = np.concatenate([luma.ravel(), halves.ravel()]).reshape(height * 3 // 2, width)
+        return cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)
+    if message.encoding in ('nv12', 'nv21'):
         chroma = data[height * step:height * step * 3 // 2].reshape(height // 2, step)[:, :width]
-        code = cv2.COLOR_YUV2BGR_NV21
+        code = cv2.COLOR_YUV2BGR_NV12 if message.encoding == 'nv12' else cv2.COLOR_YUV2BGR_NV21
     else:  # OpenCV does not know nv24: every second chroma sample makes it nv12
         chroma = data[height * step:height * step * 3].reshape(height, step, 2)[::2, :width:2]
         code = cv2.COLOR_YUV2BGR_NV12
     return cv2.cvtColorTwoPlane(np.ascontiguousarray(luma), chroma.reshape(height // 2, width // 2, 2), code)
 
 
-def compressed_to_bgr(message: Any) -> np.ndarray:
+def compressed_to_bgr(message: Any, to_8_bits: Callable[[np.ndarray], np.ndarray] = full_range) -> np.ndarray:
     """Decode a CompressedImage message in one of `COMPRESSED_FORMATS` to uint8 (height, width, 3) BGR.
 
+    Args:
+        message: of the type sensor_msgs/CompressedImage.
+        to_8_bits: as for `to_bgr`, for PNG and TIFF files of 16 bits.
+
     Raises:
-        ConversionError: no such picture, or one of more than `MAX_PIXELS`.
+        ConversionError: no such picture, a depth image, or one of more than `MAX_PIXELS`.
     """
     description = f'compressed image of format {message.format!r} with {len(message.data)} bytes'
+    if message.format.partition(';')[0].strip() in DEPTH:
+        raise ConversionError(f'{description}: {_DEPTH_HINT}')
     data = np.frombuffer(message.data, np.uint8)
     try:
         with PIL.Image.open(io.BytesIO(data.tobytes()), formats=COMPRESSED_FORMATS) as header:  # reads the size only
-            width, height = header.size
+            (width, height), mode = header.size, header.mode
     except Exception as error:  # Pillow does not document which exceptions it raises
         raise ConversionError(f'{description}: not an image, or a damaged one; publish JPEG or PNG') from error
     _check_size(width, height, f'{description}, {width}×{height}')
+    if mode == 'F':  # floating-point numbers
+        raise ConversionError(f'{description}: {_DEPTH_HINT}')
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise ConversionError(f'{description}: {error}') from error
     if image is None:
         raise ConversionError(f'{description}: the image is damaged')
-    return image
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ConversionError(f'{description}: its pixels are {image.dtype}, not of 8 or 16 bits')
+    return to_8_bits(image) if image.dtype == np.uint16 else image
 
 
 def _check_size(width: int, height: int, description: str) -> None:
@@ -148,11 +173,20 @@ def _check_size(width: int, height: int, description: str) -> None:
         raise ConversionError(f'{description}: more than {MAX_PIXELS // 1_000_000} megapixels')
 
 
-def _check_data(message: Any, row: int, needed: int) -> None:
-    if message.step < row:
+def _why_unsupported(encoding: str) -> str:
+    if encoding in DEPTH:
+        return _DEPTH_HINT
+    meant = f'; do you mean {encoding.lower()}?' if encoding.lower() in ENCODINGS else ''
+    return f'unsupported encoding{meant}; publish one of {", ".join(ENCODINGS)}'
+
+
+def _check_data(message: Any, row: int, needed: int, step: int | None = None) -> None:
+    step = message.step if step is None else step
+    if step < row:
         raise ConversionError(f'{_description(message)}: step is shorter than a row of {row} bytes')
     if len(message.data) < needed:
-        raise ConversionError(f'{_description(message)}: {needed} bytes of data are needed')
+        planar = '; height is that of the picture, without rows for its colours' if message.encoding in _PLANAR else ''
+        raise ConversionError(f'{_description(message)}: {needed} bytes of data are needed{planar}')
 
 
 def _description(message: Any) -> str:

@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
@@ -58,6 +58,7 @@ class Thresholds:
     """Median seconds from image stamp to publishing."""
     warn_drops: float = _DEFAULTS['warn_drops']
     """Fraction of dropped frames."""
+    warn_image_problems: bool = _DEFAULTS['warn_image_problems']
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,15 @@ class Monitor:
         """Count since the last `restart`; `kind` is received, processed, dropped, skipped or bad."""
         return self._totals[kind]
 
-    def report(self, thresholds: Thresholds, topic: ImageTopic, *, max_rate: float = 0.0) -> Report:
+    def report(self, thresholds: Thresholds, topic: ImageTopic, *, max_rate: float = 0.0,
+               image_problems: Sequence[str] = ()) -> Report:
         """Judge the last seconds.
 
         Args:
             thresholds: limits of warnings and errors.
             topic: the subscribed topic.
             max_rate: limit of the processed rate; 0: no limit.
+            image_problems: what is wrong with the images themselves.
         """
         now = self._clock()
         with self._lock:
@@ -167,6 +170,8 @@ class Monitor:
             problems += _rate(thresholds, topic, rates, max_rate)
             problems += _drops(thresholds, recent)
             problems += _latency(thresholds, latencies)
+            if thresholds.warn_image_problems and rates['processed']:
+                problems += [(Level.WARN, text) for text in image_problems]
         problems.sort(key=lambda problem: -problem[0])
         level = problems[0][0] if problems else Level.OK
         message = '; '.join(text for _, text in problems) or _summary(rates, latencies)

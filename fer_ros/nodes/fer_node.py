@@ -15,7 +15,7 @@ from typing import Any
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from fer_ros.diagnostic_keys import CALIBRATED_FACES, DEVICE, STATE
+from fer_ros.diagnostic_keys import CALIBRATED_FACES, DEVICE, IMAGE_PROBLEMS, STATE
 from fer_ros.nodes.diagnostics import Diagnostics, Level, Monitor, Report, Thresholds, image_topic
 from fer_ros.nodes.frame_input import FrameInput
 from fer_ros.nodes.humans_input import HumansInput
@@ -33,6 +33,7 @@ from fer_ros.nodes.outputs import Output, ProcessedFrame
 from fer_ros.nodes.program import Stop, program, run
 from fer_ros.parameters import FER_NODE
 from fer_ros.perception import PipelineError
+from fer_ros.perception.image_problems import ImageProblems
 from fer_ros.perception.settings import PipelineSettings
 from fer_ros.results.faces import FacesFrame
 
@@ -40,6 +41,8 @@ INPUTS: dict[str, Callable[[LifecycleNode, SimpleNamespace], FrameInput]] = {'im
 """Inputs by the value of the parameter input."""
 LOG_PERIOD = 5.0
 """Minimum seconds between two log messages about the same problem."""
+PROBLEMS_HALF_LIFE = 3.0
+"""Seconds after which an image counts half in what is said of the images of late."""
 
 
 @dataclasses.dataclass
@@ -78,6 +81,7 @@ class FerNode(LifecycleNode):
         self.starting = False
         """Set during start-up, when a failure ends the program, which logs the reason."""
         self.monitor = Monitor()
+        self._image_problems = ImageProblems(PROBLEMS_HALF_LIFE)
         self._loaded: _Loaded | None = None
         self._new_settings: PipelineSettings | None = None
         self._worker: LatestWorker | None = None
@@ -112,6 +116,7 @@ class FerNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and start the worker."""
         self.monitor.restart()
+        self._image_problems.reset()
         self._limit = RateLimit(self.parameters.max_rate)
         loaded = self._configured
         self._baseline_services.activate(loaded.pipeline.classifier.baselines)
@@ -230,6 +235,8 @@ class FerNode(LifecycleNode):
         for output in loaded.outputs:
             output.publish(ProcessedFrame(message.header, frame.image, faces, result))
         self._baseline_services.frame(result.primary, seconds)
+        if frame.image is not None:
+            self._image_problems.add(frame.image, result, seconds, self.parameters.rotate)
         latency = (self.get_clock().now().nanoseconds - stamp_ns) * 1e-9 if stamp_ns else None
         self.monitor.processed(latency, result.timings, len(result.faces))
 
@@ -245,11 +252,14 @@ class FerNode(LifecycleNode):
             return Report(Level.OK, state, {STATE: state})
         thresholds = filled(Thresholds, self.parameters)
         pipeline = loaded.pipeline
-        report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate)
+        hints = self._image_problems.hints
+        report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate,
+                                     image_problems=hints)
         return dataclasses.replace(report, values={
             STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
             'model': pipeline.recognizer.model_name,
-            CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), **report.values})
+            CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), IMAGE_PROBLEMS: '; '.join(hints),
+            **report.values})
 
     @property
     def _topic(self) -> str:

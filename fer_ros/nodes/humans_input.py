@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Generic, TypeVar
@@ -14,6 +14,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from fer_ros.media.grey_levels import GreyLevels
 from fer_ros.nodes import qos
 from fer_ros.nodes.frame_input import ClassifiedFrame
 from fer_ros.nodes.humans_output import INSTALL, IdsList, NormalizedRegionOfInterest2D, available
@@ -99,16 +100,22 @@ class Crops:
     """Ids of all tracked faces."""
 
 
-def classify_crops(pipeline, crops: Crops, stamp: float) -> ClassifiedFrame:
+def classify_crops(pipeline, crops: Crops, stamp: float,
+                   levels: MutableMapping[str, GreyLevels] | None = None) -> ClassifiedFrame:
     """Process face images in a `CropPipeline`; one that cannot be decoded does not affect the others.
 
     Args:
         stamp: seconds.
+        levels: scales 16-bit face images, by face id; those of faces that are not tracked any more are removed.
     """
+    levels = {} if levels is None else levels
+    for face_id in levels.keys() - crops.followed:
+        del levels[face_id]
     pictures, bad = {}, []
     for face_id, message in crops.pictures.items():
         try:
-            pictures[face_id] = to_bgr(message)
+            scale = levels.setdefault(face_id, GreyLevels())
+            pictures[face_id] = to_bgr(message, functools.partial(scale, stamp=stamp))
         except ConversionError as error:
             bad.append(error)
     return ClassifiedFrame(pipeline.process(pictures, crops.boxes, crops.followed, stamp), bad_pictures=tuple(bad))
@@ -136,6 +143,7 @@ class HumansInput:
         self._parameters = parameters
         self._batcher: CropBatcher[Image] = CropBatcher()
         self._followed: frozenset[str] = frozenset()
+        self._levels: dict[str, GreyLevels] = {}
         self.subscription: Subscription | None = None
 
     def create_pipeline(self, settings: PipelineSettings):
@@ -147,6 +155,7 @@ class HumansInput:
         """Subscribe to ``tracked``; each image yields one message, even without faces."""
         node, values = self._node, self._parameters
         self._handle = handle
+        self._levels.clear()
         prefix = f'{values.humans_namespace.rstrip("/")}/faces'
         self._faces = PerFace(lambda face_id: _FaceSubscriptions(
             node, f'{prefix}/{face_id}', values.humans_picture, functools.partial(self._on_picture, face_id)),
@@ -158,7 +167,7 @@ class HumansInput:
 
     def classify(self, pipeline, message: Crops, stamp: float) -> ClassifiedFrame:
         """Classify the face images; those that cannot be decoded are skipped. Raises PipelineError."""
-        return classify_crops(pipeline, message, stamp)
+        return classify_crops(pipeline, message, stamp, self._levels)
 
     def close(self) -> None:
         """Destroy all subscriptions."""

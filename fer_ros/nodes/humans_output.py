@@ -161,9 +161,12 @@ def _create(node: LifecycleNode, message_type: type, topic: str, profile: QoSPro
 
 
 def expression(face: FaceEmotion, header: Header):
-    """hri_msgs/Expression of `face`; arousal is not estimated and therefore NaN: 0 would mean calm."""
+    """hri_msgs/Expression of `face`; arousal is not estimated and therefore NaN: 0 would mean calm.
+
+    Its confidence is that of the emotion times the quality of the face, since the message has no field for that.
+    """
     return Expression(header=header, expression=face.emotion, valence=face.valence, arousal=math.nan,
-                      confidence=face.confidence)
+                      confidence=face.confidence * face.quality)
 
 
 def region(face: FaceEmotion, width: int, height: int, header: Header, score: float):

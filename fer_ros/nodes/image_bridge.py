@@ -17,10 +17,9 @@ from fer_ros.media.image_decoding import MAX_PIXELS
 
 _COLOURS = {'mono': 1, 'bgr': 3, 'rgb': 3, 'bgra': 4, 'rgba': 4,
             **{f'bayer_{pattern}': 1 for pattern in ('rggb', 'bggr', 'gbrg', 'grbg')}}
-PIXEL_BYTES = {**{f'{name}{bits}': channels * bits // 8 for name, channels in _COLOURS.items() for bits in (8, 16)},
-               'yuv422': 2, 'yuv422_yuy2': 2}
-"""Encodings that cv_bridge converts as this package does, with their bytes per pixel. It refuses uyvy, yuyv, nv21, nv24
-and takes 8UC1, 16UC3 and the like for no picture."""
+PIXEL_BYTES = {**{f'{name}8': channels for name, channels in _COLOURS.items()}, 'yuv422': 2, 'yuv422_yuy2': 2}
+"""Encodings that cv_bridge converts as this package does, with their bytes per pixel. It refuses uyvy, yuyv and planar
+YUV, takes 8UC1, 16UC3 and the like for no picture, and makes 16 bits dark whose content does not fill them."""
 _OLD_NUMPY = np.lib.NumpyVersion(np.__version__) < '2.0.0'
 
 

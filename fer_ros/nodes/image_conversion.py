@@ -4,6 +4,7 @@ See `fer_ros.nodes.image_bridge` for the choice, and `fer_ros.media.image_decodi
 """
 
 import array
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,14 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fer_ros.media import image_decoding
+from fer_ros.media.grey_levels import full_range
 from fer_ros.media.image_decoding import ENCODINGS, MAX_PIXELS, ConversionError, compressed_to_bgr
 from fer_ros.nodes.image_bridge import cv_bridge, suits
 
 __all__ = ['ENCODINGS', 'MAX_PIXELS', 'ConversionError', 'compressed_to_bgr', 'to_bgr', 'to_message']
 
 
-def to_bgr(message: Any) -> np.ndarray:
+def to_bgr(message: Any, to_8_bits: Callable[[np.ndarray], np.ndarray] = full_range) -> np.ndarray:
     """The picture in `message`: uint8 (height, width, 3) BGR. As `fer_ros.media.image_decoding.to_bgr`.
 
     Raises:
@@ -29,7 +31,7 @@ def to_bgr(message: Any) -> np.ndarray:
             return bridge.imgmsg_to_cv2(message, 'bgr8')
         except Exception as error:  # of another release that refuses more
             get_logger('image_conversion').debug(f'cv_bridge refuses {message.encoding}: {error!r}', once=True)
-    return image_decoding.to_bgr(message)
+    return image_decoding.to_bgr(message, to_8_bits)
 
 
 def to_message(image: np.ndarray, header: Header) -> Image:

@@ -94,7 +94,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=parameter.description + unit, read_only=parameter.read_only,
                                      dynamic_typing='true' in parameter.choices)
     if parameter.choices:
-        descriptor.additional_constraints = f'one of {", ".join(parameter.choices)}'
+        descriptor.additional_constraints = f'one of {limits(parameter)}'
     if parameter.range and isinstance(parameter.default, int):
         descriptor.integer_range = [IntegerRange(from_value=parameter.range[0], to_value=parameter.range[1], step=1)]
     elif parameter.range:

@@ -11,6 +11,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from fer_ros.media.frame_sources import SourceError, open_source
+from fer_ros.media.rotation import turned
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import to_message
 from fer_ros.nodes.node_parameters import declare
@@ -57,7 +58,7 @@ class VideoSourceNode(Node):
             raise Stop(str(error)) from error
         self._sent += 1
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._settings.frame_id)
-        self._publisher.publish(to_message(frame, header))
+        self._publisher.publish(to_message(turned(frame, self._settings.rotate), header))
 
     def _skip_what_is_late(self) -> None:
         due = int((time.monotonic() - self._start) * self._source.rate)

@@ -4,9 +4,10 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from fer_ros.perception import quality
 from fer_ros.perception.detection import Detection
 from fer_ros.perception.face_classifier import Box, FaceClassifier
-from fer_ros.perception.letterbox import letterboxed_faces
+from fer_ros.perception.letterbox import content, letterboxed_faces
 from fer_ros.perception.primary import PrimaryFace
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.settings import PipelineSettings
@@ -31,6 +32,7 @@ class CropPipeline:
     def __init__(self, settings: PipelineSettings):
         self.classifier = FaceClassifier(settings)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
+        self._min_quality = settings.min_quality
         self._first_seen: dict[str, float] = {}
 
     @property
@@ -61,10 +63,13 @@ class CropPipeline:
         known = frozenset(self._first_seen)
         ids = sorted(crops, key=lambda i: (-np.prod(boxes.get(i, NOWHERE)[2:]), i))
         seen = [self._track(i, boxes.get(i, NOWHERE), stamp) for i in ids]
-        primary = self._primary_face.choose(seen, known, stamp, (1, 1))
         faces = letterboxed_faces([crops[i] for i in ids])
+        # Pose and border are not known of an image that another detector has cut out.
+        clear = quality.of_pictures(faces, [max(content(crops[i]).shape[:2]) for i in ids])
+        usable = [track for track, value in zip(seen, clear, strict=True) if value >= self._min_quality]
+        primary = self._primary_face.choose(usable, known, stamp, (1, 1))
         watch.stop('crop')
-        classified = self.classifier.classify(ids, [track.box for track in seen], faces, known, stamp, watch)
+        classified = self.classifier.classify(ids, [track.box for track in seen], faces, clear, known, stamp, watch)
         return FrameResult(classified, primary, known, timings=watch.timings)
 
     def _track(self, face_id: str, box: Box, stamp: float) -> Track:
@@ -74,6 +79,7 @@ class CropPipeline:
         """Change settings while running; those that require a new pipeline are ignored."""
         self.classifier.apply(settings)
         self._primary_face.policy, self._primary_face.hold = settings.primary_face, settings.primary_hold
+        self._min_quality = settings.min_quality
 
     def reset(self) -> None:
         """Discard all faces."""

@@ -30,14 +30,15 @@ class FaceClassifier:
         self.baselines = NeutralBaselines()
         self.smoother = ProbabilitySmoother(settings.half_life)
 
-    def classify(self, face_ids: Sequence[str], boxes: Sequence[Box], crops: np.ndarray, living: Collection[str],
-                 stamp: float, watch: Stopwatch) -> tuple[FaceEmotion, ...]:
+    def classify(self, face_ids: Sequence[str], boxes: Sequence[Box], crops: np.ndarray, quality: np.ndarray,
+                 living: Collection[str], stamp: float, watch: Stopwatch) -> tuple[FaceEmotion, ...]:
         """Classify all faces of a frame in one batch.
 
         Args:
             face_ids: ids of the N faces.
             boxes: bounding boxes of the N faces, passed through unchanged.
             crops: uint8 (N, 48, 48) grey.
+            quality: (N,) 0 to 1; its square is the weight of this frame in the smoothing.
             living: ids of all living tracks; the state of other faces is discarded.
             stamp: stamp of the frame, seconds.
             watch: times the stages ``recognise`` and ``smooth``.
@@ -52,15 +53,16 @@ class FaceClassifier:
         inferred = self.recognizer.probabilities(crops)
         watch.stop('recognise')
         corrected = self.baselines.apply(face_ids, inferred, stamp)
-        faces = tuple(self._face(*face, stamp) for face in zip(face_ids, boxes, corrected, strict=True))
+        faces = tuple(self._face(*face, stamp)
+                      for face in zip(face_ids, boxes, corrected, quality.tolist(), strict=True))
         watch.stop('smooth')
         return faces
 
-    def _face(self, face_id: str, box: Box, raw: np.ndarray, stamp: float) -> FaceEmotion:
-        smoothed = self.smoother.update(face_id, raw, stamp)
+    def _face(self, face_id: str, box: Box, raw: np.ndarray, quality: float, stamp: float) -> FaceEmotion:
+        smoothed = self.smoother.update(face_id, raw, stamp, quality ** 2)
         shown = int(decide(smoothed))
         return FaceEmotion(face_id, box, tuple(smoothed.tolist()), EMOTIONS[shown], float(smoothed[shown]),
-                           float(valence(smoothed)), float(valence(raw)))
+                           float(valence(smoothed)), float(valence(raw)), quality)
 
     def _forget_all_but(self, living: Collection[str]) -> None:
         self.smoother.forget(self.smoother.face_ids - set(living))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fer_ros.perception import quality
 from fer_ros.perception.cropping import FRAMING, crop_faces
 from fer_ros.perception.face_classifier import FaceClassifier
 from fer_ros.perception.primary import PrimaryFace
@@ -63,13 +64,18 @@ class FacePipeline:
         watch = Stopwatch()
         tracks = self._find(image, stamp, watch)
         living = frozenset(self._tracker.living_ids)
-        primary = self._primary_face.choose(tracks, living, stamp, (image.shape[1], image.shape[0]))
         watch.stop('track')
-        crops = crop_faces(image, [FRAMING[track.detection.detector].square(track.detection) for track in tracks])
+        height, width = image.shape[:2]
+        squares = [FRAMING[track.detection.detector].square(track.detection) for track in tracks]
+        crops = crop_faces(image, squares)
+        seen = quality.of_faces(crops, squares, [track.detection.keypoints for track in tracks], width, height)
+        usable = [track for track, value in zip(tracks, seen, strict=True) if value >= self.settings.min_quality]
+        primary = self._primary_face.choose(usable, living, stamp, (width, height))
         watch.stop('crop')
         faces = self.classifier.classify([track.face_id for track in tracks], [track.box for track in tracks], crops,
-                                         living, stamp, watch)
+                                         seen, living, stamp, watch)
         return FrameResult(faces, primary, living, {track.face_id: track.detection.score for track in tracks},
+                           {track.face_id: square.tilt for track, square in zip(tracks, squares, strict=True)},
                            watch.timings)
 
     def _find(self, image: np.ndarray, stamp: float, watch: Stopwatch) -> list[Track]:

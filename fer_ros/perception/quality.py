@@ -2,7 +2,7 @@
 
 Three factors, each measured by how far the network's agreement with human raters falls (docs/perception.md):
 
-* the picture: pixels, sharpness, noise, exposure, by a polynomial of cheap features;
+* the picture: pixels, sharpness and noise by a polynomial of cheap features, and overexposure;
 * the pose: in profile one half of the face is hidden;
 * the border of the image, which cuts a part of the face off.
 
@@ -19,12 +19,16 @@ MARGIN = 6
 """Pixels at each border of a crop that are left out: they are background."""
 CLIPPED = 252
 """Grey level from which on a pixel is overexposed."""
-EXPONENTS = ((0, 0, 0, 0, 0), *(tuple(int(i == k) for k in range(5)) for i in range(5)),
-             *(tuple(int(i == k) + int(j == k) for k in range(5)) for i in range(5) for j in range(i, 5)))
-"""Of the five features in each term of the polynomial: constant, linear and quadratic."""
-COEFFICIENTS = (0.3017, -0.2586, -1.0413, -0.0363, 0.9874, 0.4601, -0.0671, -0.0540, -0.2394, 0.1186, 0.1165, -0.4677,
-                0.1193, 0.2438, 0.3870, -0.0900, 0.2161, -0.1679, -0.9240, -0.1158, -0.0892)
+EXPONENTS = ((0, 0, 0, 0), *(tuple(int(i == k) for k in range(4)) for i in range(4)),
+             *(tuple(int(i == k) + int(j == k) for k in range(4)) for i in range(4) for j in range(i, 4)))
+"""Of the four features in each term of the polynomial: constant, linear and quadratic."""
+LOWEST, HIGHEST = (-2.3, -3.0, -3.0, -1.4), (0.5, 0.0, 1.2, 0.0)
+"""Of the features: what is beyond counts as this, since the fit knows nothing of it."""
+COEFFICIENTS = (0.7604, -0.0195, -0.4758, 0.1030, 0.2855, -0.0137, 0.0214, -0.1256, 0.0620, -0.3208, 0.2642, 0.3068,
+                -0.1479, -0.1399, -0.1273)
 """Of `EXPONENTS`, fitted by ``python -m benchmarks.quality``."""
+OVEREXPOSED = ((0.0, 1.0), (0.35, 0.9), (0.6, 0.63), (0.8, 0.16), (0.91, 0.0))
+"""Share of overexposed pixels, and the factor there."""
 LARGEST_TURN, PROFILE = 0.4, 0.8
 """Distances of the nose from the middle between the eyes, in distances of the eyes: up to the first, agreement does not
 fall; at the second, the nose is in front of the cheek's outline.
@@ -35,7 +39,7 @@ CUT_AT_CHIN = ((0.0, 1.0), (0.15, 0.87), (0.3, 0.41), (0.45, 0.0))
 """The same below the face: without the mouth little is left to see."""
 
 
-def features(crops: np.ndarray, sides: Sequence[float]) -> np.ndarray:
+def features(crops: np.ndarray, sides: Sequence[float] | np.ndarray) -> np.ndarray:
     """What the quality of a picture is told from.
 
     Args:
@@ -43,8 +47,8 @@ def features(crops: np.ndarray, sides: Sequence[float]) -> np.ndarray:
         sides: N sides of the crops in the image, pixels.
 
     Returns:
-        (N, 5) float64: logarithms of contrast, of the gradient in the direction in which it is least, and of the
-        Laplacian, both relative to contrast; share of overexposed pixels; logarithm of the side relative to 48.
+        (N, 4) float64: logarithms of contrast, of the gradient in the direction in which it is least, and of the
+        Laplacian, both relative to contrast; logarithm of the side relative to 48.
     """
     face = crops[:, MARGIN:crops.shape[1] - MARGIN, MARGIN:crops.shape[2] - MARGIN].astype(np.float32)
     contrast = np.maximum(face.std((1, 2)), 1.0)
@@ -54,13 +58,14 @@ def features(crops: np.ndarray, sides: Sequence[float]) -> np.ndarray:
     least = np.maximum((xx + yy) / 2 - np.hypot((xx - yy) / 2, xy), 1e-3)
     laplacian = (4 * face[:, 1:-1, 1:-1] - face[:, :-2, 1:-1] - face[:, 2:, 1:-1] - face[:, 1:-1, :-2]
                  - face[:, 1:-1, 2:])
-    return np.stack((np.log(contrast / 50), np.log(least / contrast ** 2 + 1e-4) / 2,
-                     np.log(laplacian.std((1, 2)) / contrast + 1e-3), (face >= CLIPPED).mean((1, 2)),
-                     np.log(np.minimum(np.asarray(sides, np.float64), crops.shape[1]) / crops.shape[1])), 1)
+    found = np.stack((np.log(contrast / 50), np.log(least / contrast ** 2 + 1e-4) / 2,
+                      np.log(laplacian.std((1, 2)) / contrast + 1e-3),
+                      np.log(np.minimum(np.asarray(sides, np.float64), crops.shape[1]) / crops.shape[1])), 1)
+    return np.clip(found, LOWEST, HIGHEST)
 
 
 def terms(values: np.ndarray) -> np.ndarray:
-    """The terms (N, 21) of the polynomial of features (N, 5)."""
+    """The terms (N, 15) of the polynomial of features (N, 4)."""
     return np.stack([np.prod(values ** np.array(exponents), axis=1) for exponents in EXPONENTS], 1)
 
 
@@ -68,7 +73,13 @@ def of_pictures(crops: np.ndarray, sides: Sequence[float]) -> np.ndarray:
     """(N,) quality of the pictures alone; arguments as of `features`."""
     if not len(crops):
         return np.zeros(0)
-    return np.clip(terms(features(crops, np.maximum(sides, 1.0))) @ COEFFICIENTS, 0.0, 1.0)
+    told = np.clip(terms(features(crops, np.maximum(sides, 1.0))) @ COEFFICIENTS, 0.0, 1.0)
+    return told * [_factor(share, OVEREXPOSED) for share in overexposed(crops)]
+
+
+def overexposed(crops: np.ndarray) -> np.ndarray:
+    """(N,) shares of the pixels of faces (N, 48, 48) uint8 that are too bright to tell anything."""
+    return (crops[:, MARGIN:crops.shape[1] - MARGIN, MARGIN:crops.shape[2] - MARGIN] >= CLIPPED).mean((1, 2))
 
 
 def of_pose(keypoints: np.ndarray) -> float:
@@ -86,8 +97,11 @@ def of_border(square: Square, width: int, height: int) -> float:
     half = square.side / 2
     beyond = np.array((half - square.x, half + square.x - width, half - square.y, half + square.y - height))
     left, right, top, bottom = np.clip(beyond / max(square.side, 1.0), 0.0, 1.0)
-    sides = np.prod([np.interp(share, *zip(*CUT_AT_SIDE, strict=True)) for share in (left, right, top)])
-    return float(sides * np.interp(bottom, *zip(*CUT_AT_CHIN, strict=True)))
+    return float(np.prod([_factor(share, CUT_AT_SIDE) for share in (left, right, top)]) * _factor(bottom, CUT_AT_CHIN))
+
+
+def _factor(share: float, table: Sequence[tuple[float, float]]) -> float:
+    return float(np.interp(share, [at for at, _ in table], [factor for _, factor in table]))
 
 
 def of_faces(crops: np.ndarray, squares: Sequence[Square], keypoints: Sequence[np.ndarray], width: int,

@@ -32,7 +32,7 @@ CLOSE, WIDE = 3.0, 5.0
 """Sides of the windows, in widths of the face: as the short, and as the full range detector sees faces best."""
 SURE = 0.75
 """Score below which a find may be no face, or its bounding box far from true."""
-CONFIRMED = 0.71
+CONFIRMED = 0.72
 """Least mean score of a newcomer's two looks. Galaxies and headlights have 0.55 to 0.70, faces 0.7 to 0.95."""
 BETTER = 0.05
 """A refused find is looked at again at once if its score is higher by this."""
@@ -174,7 +174,7 @@ class FaceSearch:
         frame.left -= kept
         self._follow(frame, tracks, stamp)
         frame.left += kept
-        self._take_confirmed(frame, newcomers, ((self._far, WIDE),))
+        self._take_confirmed(frame, newcomers, ((self._far, WIDE), (self._near, CLOSE)))
         if tile:
             self._tile_stamp = stamp
             for part in self._tiles(frame, every=first):

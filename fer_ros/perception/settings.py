@@ -25,6 +25,7 @@ class PipelineSettings:
     max_faces: int = _DEFAULTS['max_faces']
     track_timeout: float = _DEFAULTS['track_timeout']
     half_life: float = _DEFAULTS['half_life']
+    min_quality: float = _DEFAULTS['min_quality']
     primary_face: str = _DEFAULTS['primary_face']
     primary_hold: float = _DEFAULTS['primary_hold']
     deterministic_ids: bool = False

@@ -1,5 +1,6 @@
 """Reads the frames of recordings with their times."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from fer_ros.media.frame_sources import (
     read_picture,
     remedy,
 )
+from fer_ros.media.grey_levels import GreyLevels
 from fer_ros.media.image_decoding import compressed_to_bgr, to_bgr
 from fer_ros.recordings.bags import Bag, BagError, Message, deserializer
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.time_line import LONGEST_GAP, Stamped, TimeLine
 
-IMAGES: dict[str, Callable[[Any], np.ndarray]] = {
+IMAGES: dict[str, Callable[[Any, Callable[[np.ndarray], np.ndarray]], np.ndarray]] = {
     'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
 
 
@@ -132,6 +134,7 @@ class BagReader:
 
     def __init__(self, path: Path, topic: str = ''):
         self._path, self._unreadable, self._why = path, 0, ''
+        self._levels = GreyLevels()
         try:
             self._bag = Bag(path, frozenset(IMAGES))
         except BagError as error:
@@ -195,19 +198,21 @@ class BagReader:
         for index, message in enumerate(self._bag.messages(self._topic)):
             if index % every:
                 continue
-            image, header = self._decode(message)
+            image, stamp_ns = self._decode(message)
             if image is not None:
-                stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec or message.recorded_ns
                 yield Stamped(index, image, stamp_ns, message.recorded_ns)
 
-    def _decode(self, message: Message):
+    def _decode(self, message: Message) -> tuple[np.ndarray | None, int]:
         try:
             content: Any = self._deserialize(message)
-            return IMAGES[message.type](content), content.header
+            stamp = content.header.stamp
+            stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec or message.recorded_ns
+            to_8_bits = functools.partial(self._levels, stamp=stamp_ns * 1e-9)
+            return IMAGES[message.type](content, to_8_bits), stamp_ns
         except Exception as error:  # ConversionError; in damaged messages also those of struct and numpy
             self._unreadable += 1
             self._why = self._why or without_errno(error)
-            return None, None
+            return None, 0
 
     def close(self) -> None:
         """Close the bag."""

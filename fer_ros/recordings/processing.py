@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fer_ros.media import rotation
 from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
+from fer_ros.perception.image_problems import ImageProblems
 from fer_ros.recordings.cuts import CutDetector
 from fer_ros.recordings.frame_readers import FrameReader, PhotoReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
@@ -38,6 +40,8 @@ class Settings:
     max_faces: int = _DEFAULTS['max_faces']
     seconds: float = 0.0
     """Seconds from the beginning that are processed; 0: all."""
+    rotate: int = _DEFAULTS['rotate']
+    """Degrees clockwise by which frames are turned, after what a video says of its own rotation."""
     annotated: bool = False
     model: str = _DEFAULTS['model']
     device: str = _DEFAULTS['device']
@@ -50,11 +54,12 @@ def create_pipeline(settings: Settings) -> 'FacePipeline':
     """Create the pipeline of a run.
 
     Raises:
-        PipelineError: the model, the device, the runtime or the detector cannot be used as asked.
+        PipelineError: the model, the device, the runtime, the detector or the rotation cannot be used as asked.
     """
     # Imported late: torch and MediaPipe take seconds, and a mistake in the arguments should be reported at once.
     from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
     try:
+        rotation.check(settings.rotate)
         return FacePipeline(PipelineSettings(model=settings.model, device=settings.device, runtime=settings.runtime,
                                              detector=settings.detector, detector_model=settings.detector_model,
                                              max_faces=settings.max_faces))
@@ -91,7 +96,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         pipeline: the pipeline; it is reset.
         report: called after each frame with the number of processed frames and the fraction done (0 to 1); if it
             returns true, processing is interrupted.
-        watch: called with each frame, uint8 (H, W, 3) BGR, and its faces, before they are written.
+        watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written.
 
     Returns:
         The summary, as in the JSON file; its `warning` reports problems of the input.
@@ -129,27 +134,29 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
           watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
     is_photos = item.kind == 'photos'
     summary, start = PhotoSummary() if is_photos else Summary(MIN_LIFE), time.perf_counter()
-    stopped, failures, cuts = False, [], CutDetector()
+    stopped, failures, cuts, problems = False, [], CutDetector(), ImageProblems()
     ids: dict[str, str] = {}  # f1, f2, … in each recording, independent of earlier ones
     for frame in reader.frames(settings.every):
         if is_photos:
             pipeline.reset()  # none continues another, and each is searched completely
         if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
             break
-        if cuts.is_cut(frame.image):
+        image = rotation.turned(frame.image, settings.rotate)
+        if cuts.is_cut(image):
             summary.cuts += 1
             pipeline.reset()
         try:
-            result = pipeline.process(frame.image, frame.time_ns * 1e-9)
+            result = pipeline.process(image, frame.time_ns * 1e-9)
         except PipelineError as error:
             failures.append(str(error))
             continue
-        height, width = frame.image.shape[:2]
+        problems.add(image, result, float(frame.index) if is_photos else frame.time_ns * 1e-9, settings.rotate)
+        height, width = image.shape[:2]
         faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
         read = FacesFrame(frame.time_ns, item.source, width, height, faces,
                           ids[result.primary] if result.primary else None)
-        watch(frame.image, read)
-        outputs.add(frame.index, frame.image, read)
+        watch(image, read)
+        outputs.add(frame.index, image, read)
         summary.add(frame.time_ns * 1e-9, faces)
         share = (frame.index + 1) / reader.expected if reader.expected else 0.0
         if settings.seconds:
@@ -157,6 +164,7 @@ def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FaceP
         if report(summary.frames, min(share, 1.0)):
             stopped = True
             break
+    summary.hints = problems.hints
     if failures and not summary.frames:
         raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
     warning = '; '.join(filter(None, (

@@ -49,6 +49,8 @@ class Summary:
         self.frames = 0
         self.cuts = 0
         """Number of cuts found; tracks start anew at each."""
+        self.hints: tuple[str, ...] = ()
+        """What is wrong with most of the images."""
         self._frames_with_face = 0
 
     def add(self, time_s: float, faces: Sequence[FaceEmotion]) -> None:
@@ -81,6 +83,7 @@ class Summary:
             'faces_seen': len(lasting),
             'faces_seen_shortly': len(self._faces) - len(lasting),
             'cuts': self.cuts,
+            'hints': list(self.hints),
             **_shares(self._all),
             'faces': {face_id: {'first_s': round(face.first_s, 3), 'last_s': round(face.last_s, 3),
                                 'frames': face.frames, **_shares(face)} for face_id, face in lasting.items()},

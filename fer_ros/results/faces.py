@@ -34,6 +34,8 @@ class FaceEmotion:
     """Valence of the smoothed probabilities, −1 to 1."""
     raw_valence: float
     """Valence of this frame alone, −1 to 1."""
+    quality: float = 1.0
+    """How well the face can be seen in this frame, 0 to 1 (`fer_ros.perception.quality`)."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def encode(frame: FacesFrame) -> str:
             'confidence': round(face.confidence, 5),
             'valence': round(face.valence, 5),
             'raw_valence': round(face.raw_valence, 5),
+            'quality': round(face.quality, 3),
             'probabilities': {e: round(p, 5) for e, p in zip(EMOTIONS, face.probabilities, strict=True)},
         } for face in frame.faces],
     }, allow_nan=False)
@@ -139,7 +142,8 @@ def _decode_face(face: dict) -> FaceEmotion:
     if not isinstance(emotion, str) or emotion not in EMOTIONS:
         raise wire.BadValue(f'face {face_id}: unknown emotion {wire.shortened(emotion)}')
     return FaceEmotion(face_id, (x, y, width, height), probabilities, emotion, decoded(face, 'confidence', 0.0, 1.0),
-                       decoded(face, 'valence', -1.0, 1.0), decoded(face, 'raw_valence', -1.0, 1.0))
+                       decoded(face, 'valence', -1.0, 1.0), decoded(face, 'raw_valence', -1.0, 1.0),
+                       decoded(face, 'quality', 0.0, 1.0) if 'quality' in face else 1.0)
 
 
 def _decode_primary(primary: object, faces: tuple[FaceEmotion, ...], left_out: list[str]) -> str | None:

@@ -9,7 +9,7 @@ from fer_ros.results import wire
 from fer_ros.results.faces import FaceEmotion
 
 COLUMNS = ('time_s', 'frame', 'face_id', 'x', 'y', 'width', 'height', 'emotion', 'confidence', 'valence',
-           'raw_valence', *EMOTIONS)
+           'raw_valence', *EMOTIONS, 'quality')
 _FORMULA = ('=', '+', '-', '@', '＝', '＋', '－', '＠')
 """First characters of what spreadsheets take for a formula."""
 
@@ -44,5 +44,5 @@ class FacesCsv:
         self._writer.writerow((
             f'{seconds}.{micros:06d}', frame, text_cell(face.face_id),
             *(f'{v:.1f}' for v in face.box), text_cell(face.emotion),
-            *(f'{v:.4f}' for v in (face.confidence, face.valence, face.raw_valence, *face.probabilities)),
+            *(f'{v:.4f}' for v in (face.confidence, face.valence, face.raw_valence, *face.probabilities, face.quality)),
             *map(text_cell, more)))

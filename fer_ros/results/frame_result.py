@@ -18,5 +18,7 @@ class FrameResult:
     """face_ids of all tracks, including those not seen in this frame."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Detection score, 0 to 1, by face_id; empty where another detector found the faces."""
+    tilts: Mapping[str, float] = field(default_factory=dict)
+    """Angle of the eyes in radians, clockwise, by face_id; empty where another detector found the faces."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage, in the order in which the stages ran."""

@@ -17,7 +17,7 @@ LATE = 1.0
 """Seconds: a stamp up to this much older than the newest is out of order; an older one starts a new time line."""
 
 SAMPLE = np.dtype([('stamp_ns', 'i8'), ('frame', 'i8'), ('valence', 'f4'), ('raw_valence', 'f4'), ('emotion', 'u1'),
-                   ('confidence', 'f4'), ('box', 'f4', 4), ('probabilities', 'f4', len(EMOTIONS))])
+                   ('confidence', 'f4'), ('box', 'f4', 4), ('probabilities', 'f4', len(EMOTIONS)), ('quality', 'f4')])
 """One face in one frame; `frame` counts all frames, including those without a face; `emotion` indexes `EMOTIONS`."""
 
 
@@ -96,7 +96,7 @@ class FacesHistory:
                 if kept is None:
                     kept = self._faces[face.face_id] = _Face(frame.stamp_ns)
                 kept.rows.append((frame.stamp_ns, self._frame, face.valence, face.raw_valence,
-                                  emotion, face.confidence, face.box, face.probabilities))
+                                  emotion, face.confidence, face.box, face.probabilities, face.quality))
             self._frame += 1
             self._trim()
             return outcome
@@ -144,7 +144,7 @@ class FacesHistory:
             s = samples[index].item()
             x, y, width, height = map(float, s[6])
             yield s[1], s[0], FaceEmotion(series[owner[index]].face_id, (x, y, width, height), tuple(map(float, s[7])),
-                                          EMOTIONS[s[4]], s[5], s[2], s[3])
+                                          EMOTIONS[s[4]], s[5], s[2], s[3], s[8])
 
 
 class _Face:

@@ -40,9 +40,9 @@ def main(args: Sequence[str] | None = None) -> int:
     options = _parse(args)
     folder = options.output.expanduser()
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
-                        seconds=options.seconds, annotated=options.annotated, model=options.model,
-                        device=options.device, runtime=options.runtime, detector=options.detector,
-                        detector_model=options.detector_model)
+                        seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
+                        model=options.model, device=options.device, runtime=options.runtime,
+                        detector=options.detector, detector_model=options.detector_model)
     found = search(options.inputs, leave_out=folder)
     items = found.inputs
     _tell_skipped(found)
@@ -102,6 +102,8 @@ def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings
             shown.end(outcome.item, outcome.summary['frames'] if outcome.summary is not None else 0)
             if outcome.summary is not None:
                 bar.write(_line(outcome.item, outcome.summary))
+                for hint in outcome.summary['hints']:
+                    bar.write(f'  {hint}')
                 if outcome.summary['warning']:
                     failed.append(outcome.summary['warning'])
             elif outcome.interrupted:
@@ -194,6 +196,10 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
                         help='maximum number of faces per frame, the largest (default: %(default)s)')
     parser.add_argument('--seconds', type=_number(0, 1e9, float), default=0.0, metavar='S',
                         help='process only the first S seconds of each input; 0: all')
+    rotate = _PARAMETERS['rotate']
+    parser.add_argument('--rotate', type=int, default=rotate.default, choices=rotate.choices,
+                        help='degrees clockwise by which frames are turned so that they stand upright, after what a '
+                        'video says of its own rotation (default: %(default)s)')
     parser.add_argument('--jobs', type=_number(0, 256), default=0, metavar='N',
                         help='number of processes; 0: one for every two processors, at most one per input')
     parser.add_argument('--resume', action='store_true',

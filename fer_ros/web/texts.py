@@ -45,6 +45,8 @@ class Video:
     upload = 'Choose a video file'
     clip = 'Use the built-in clip'
     clip_name = 'Built-in clip'
+    rotate = 'Turn clockwise'
+    rotate_by = '{degrees}°'
     hint = ('Or drop a file here, up to {megabytes} MB and {minutes:g} minutes. The video stays on the machine that '
             'serves this page and is removed after the analysis.')
     too_large = ''
@@ -98,6 +100,7 @@ class VideoErrors:
     disk = 'This machine has not enough free disk space for the video and its results.'
     no_cookie = 'This page requires cookies: enable them, reload the page and try again.'
     cancelled = 'The upload was cancelled.'
+    rotate = 'A video can be turned by 0, 90, 180 or 270 degrees only.'
     nothing = 'There is no such video.'
     full = 'This machine already holds the maximum number of videos: {count}. Try again later.'
     results = 'There are results of another of your videos, perhaps in another tab. Remove them first.'

@@ -1,10 +1,12 @@
 import signal
 
+import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from harness import Program, Robot
 
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.diagnostics import ImageTopic, Level, Monitor, Thresholds
 from fer_ros.nodes.image_conversion import to_message
 
@@ -170,6 +172,16 @@ def test_drops(camera):
     assert '50% of the frames dropped' in camera.report(warn_drops=0.4).message
 
 
+def test_problems_of_the_images_themselves_are_warnings_that_can_be_switched_off(camera):
+    camera.play(2)
+    told = {'image_problems': ('image too dark: add light', 'faces blurred: focus')}
+    report = camera.monitor.report(Thresholds(), TOPIC, **told)
+    assert (report.level, report.message) == (Level.WARN, 'image too dark: add light; faces blurred: focus')
+    assert camera.monitor.report(Thresholds(warn_image_problems=False), TOPIC, **told).level == Level.OK
+    camera.clock.now += 5
+    assert 'dark' not in camera.monitor.report(Thresholds(), TOPIC, **told).message, 'there is no image at all'
+
+
 def test_the_worst_comes_first(camera):
     camera.play(2, rate=4, latency=2.0)
     report = camera.report()
@@ -263,6 +275,18 @@ def test_camera_works_then_slows_then_sends_garbage_then_stops(health):
     assert "'no such encoding' image of 160×120" in status(reports).message
     robot.show(camera, picture, 12.0, until=reaches(reports, Level.OK, 'frames/s'))
     robot.wait(reaches(reports, Level.WARN, 'no image for'))
+
+
+def test_darkness_and_faces_on_their_side_are_told_with_a_remedy(health):
+    robot, _, reports = health
+    camera = robot.camera()
+    upright = cv2.resize(portraits()['astronaut'], (480, 480), interpolation=cv2.INTER_AREA)
+    robot.show(camera, upright // 24, 12.0, until=reaches(reports, Level.WARN, 'image too dark: add light'))
+    robot.show(camera, np.rot90(upright).copy(), 12.0,
+               until=reaches(reports, Level.WARN, 'faces stand on their side: set rotate to 90'))
+    assert {value.key: value.value for value in status(reports).values}['image problems'].startswith('faces stand')
+    robot.show(camera, upright, 12.0, until=reaches(reports, Level.OK, 'frames/s'))
+    robot.node.destroy_publisher(camera)
 
 
 def test_reports_come_once_per_second(health):

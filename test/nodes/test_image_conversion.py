@@ -1,3 +1,5 @@
+import functools
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from skimage import data as pictures
 from std_msgs.msg import Header
 
 from fer_ros.media import image_decoding
+from fer_ros.media.grey_levels import GreyLevels
 from fer_ros.nodes.image_conversion import ENCODINGS, ConversionError, compressed_to_bgr, to_bgr, to_message
 
 
@@ -68,6 +71,10 @@ def encoded(bgr: np.ndarray, encoding: str) -> np.ndarray:
         return np.stack([y[:, ::2], half_u, y[:, 1::2], half_v], -1).reshape(height, -1)
     if encoding == 'nv21':
         return np.vstack([y, np.stack([v[::2, ::2], u[::2, ::2]], -1).reshape(height // 2, width)])
+    if encoding == 'nv12':
+        return np.vstack([y, np.stack([u[::2, ::2], v[::2, ::2]], -1).reshape(height // 2, width)])
+    if encoding in ('i420', 'yuv420'):
+        return np.vstack([y, *(plane[::2, ::2].reshape(height // 4, width) for plane in (u, v))])
     if encoding == 'nv24':
         return np.vstack([y, np.stack([u, v], -1).reshape(height * 2, width)])
     if name == 'mono' or encoding.endswith('UC1'):
@@ -87,7 +94,7 @@ def assert_same_picture(image: np.ndarray, bgr: np.ndarray, encoding: str):
     assert image.shape == bgr.shape
     assert image.dtype == np.uint8
     assert image.flags['C_CONTIGUOUS']
-    lossy = encoding.startswith(('bayer', 'nv', 'yu', 'uy'))
+    lossy = encoding.startswith(('bayer', 'nv', 'yu', 'uy', 'i420'))
     inside = (slice(2, -2), slice(2, -2)) if lossy else ...
     difference = np.abs(image[inside].astype(int) - bgr[inside].astype(int))
     assert difference.max() <= (12 if lossy else 0)
@@ -95,7 +102,8 @@ def assert_same_picture(image: np.ndarray, bgr: np.ndarray, encoding: str):
 
 
 @pytest.mark.parametrize(('encoding', 'padding'), [(encoding, padding) for encoding in ENCODINGS for padding in (0, 6)
-                                                  if (encoding, padding) != ('nv24', 6)])  # see the next test
+                                                  if (encoding, padding) not in (('nv24', 6), ('i420', 6),
+                                                                                 ('yuv420', 6))])  # see the next tests
 def test_reads_every_encoding_also_with_padded_rows(picture, encoding, padding):
     image = to_bgr(message(encoded(picture, encoding), encoding, 80, 64, padding=padding))
     assert_same_picture(image, expected(picture, encoding), encoding)
@@ -108,6 +116,32 @@ def test_reads_nv24_whose_chroma_rows_are_two_steps_long(picture):
     result = Image(encoding='nv24', width=80, height=64, step=84)
     result.data.frombytes(data.tobytes())
     assert_same_picture(to_bgr(result), picture, 'nv24')
+
+
+def test_reads_i420_whose_chroma_rows_are_half_a_step_long(picture):
+    y, u, v = yuv(picture)
+    halves = [np.pad(plane[::2, ::2], ((0, 0), (0, 8))) for plane in (u, v)]
+    data = np.concatenate([plane.ravel() for plane in (np.pad(y, ((0, 0), (0, 16))), *halves)])
+    result = Image(encoding='i420', width=80, height=64, step=96)
+    result.data.frombytes(data.tobytes())
+    assert_same_picture(to_bgr(result), picture, 'i420')
+    result.step = 95
+    with pytest.raises(ConversionError, match='step must be even'):
+        to_bgr(result)
+
+
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21', 'i420'])
+def test_reads_planar_images_of_drivers_that_leave_step_at_zero(picture, encoding):
+    sent = message(encoded(picture, encoding), encoding, 80, 64, extra=b'as large as the driver had memory')
+    sent.step = 0
+    assert_same_picture(to_bgr(sent), picture, encoding)
+
+
+@pytest.mark.parametrize('encoding', ['nv12', 'i420'])
+def test_a_height_that_counts_the_rows_of_the_colours_is_refused(picture, encoding):
+    sent = message(encoded(picture, encoding), encoding, 80, 96)
+    with pytest.raises(ConversionError, match='11520 bytes of data are needed; height is that of the picture'):
+        to_bgr(sent)
 
 
 @pytest.mark.parametrize('encoding', [e for e in ENCODINGS if '16' in e])
@@ -142,8 +176,13 @@ def test_more_data_than_needed_is_left_alone(picture):
     ({'step': 2**32 - 1}, 'bytes of data are needed'),
     ({'width': 2**32 - 1, 'height': 2**32 - 1, 'step': 2**32 - 1}, 'more than 100 megapixels'),
     ({'data': b''}, '15360 bytes of data are needed'),
-    ({'encoding': '32FC1'}, 'unsupported encoding'),
-    ({'encoding': 'BGR8'}, 'unsupported encoding'),
+    *(({'encoding': depth}, 'depth, which is no picture: use the colour topic of the camera')
+      for depth in ('16UC1', '16SC1', '32FC1', '64FC1')),
+    ({'encoding': 'BGR8'}, 'unsupported encoding; do you mean bgr8?'),
+    ({'encoding': 'NV12'}, 'unsupported encoding; do you mean nv12?'),
+    ({'encoding': 'yv12'}, 'unsupported encoding; publish one of'),
+    ({'encoding': 'i420', 'height': 33}, 'must be even'),
+    ({'encoding': 'nv12', 'width': 78, 'step': 77}, 'shorter than a row of 78 bytes'),
     ({'encoding': '8UC2'}, 'unsupported encoding'),
     ({'encoding': ''}, 'unsupported encoding'),
     ({'encoding': 'uyvy', 'width': 79}, 'the width must be even'),
@@ -160,8 +199,8 @@ def test_a_wrong_message_is_refused_and_named(picture, change, told):
 
 
 @settings(deadline=None)
-@given(encoding=st.sampled_from((*ENCODINGS, '32FC1', '', 'x')), width=st.integers(0, 9), height=st.integers(0, 9),
-       step=st.integers(0, 40), length=st.integers(0, 400), bigendian=st.booleans())
+@given(encoding=st.sampled_from((*ENCODINGS, '16UC1', '32FC1', '', 'x')), width=st.integers(0, 9),
+       height=st.integers(0, 9), step=st.integers(0, 40), length=st.integers(0, 400), bigendian=st.booleans())
 def test_any_message_becomes_a_picture_of_its_size_or_an_error(encoding, width, height, step, length, bigendian):
     sent = Image(encoding=encoding, width=width, height=height, step=step, is_bigendian=int(bigendian))
     sent.data.frombytes(bytes(length))
@@ -189,6 +228,26 @@ def test_reads_compressed_pictures(picture):
 def test_compressed_nonsense_is_refused_and_named(data):
     with pytest.raises(ConversionError, match=f"format 'jpeg' with {len(data)} bytes"):
         compressed_to_bgr(compressed(data, 'jpeg'))
+
+
+@pytest.mark.parametrize(('values', 'kind', 'name'), [
+    (np.float32, 'tiff', 'tiff'), (np.uint16, 'png', '16UC1; png compressed'),
+    (np.uint16, 'png', '16UC1; compressedDepth png'), (np.uint16, 'png', '32FC1; compressedDepth')])
+def test_compressed_depth_is_refused_with_a_hint(picture, values, kind, name):
+    data = cv2.imencode(f'.{kind}', picture[..., 0].astype(values))[1].tobytes()
+    with pytest.raises(ConversionError, match='depth, which is no picture: use the colour topic'):
+        compressed_to_bgr(compressed(data, name))
+
+
+def test_compressed_pictures_of_16_bits_are_scaled_as_others(picture):
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+    for kind in ('png', 'tiff'):
+        data = cv2.imencode(f'.{kind}', grey.astype(np.uint16) * 257)[1].tobytes()
+        image = compressed_to_bgr(compressed(data, f'mono16; {kind} compressed'))
+        assert_same_picture(image, expected(picture, 'mono16'), 'mono16')
+    dark = compressed(cv2.imencode('.png', grey.astype(np.uint16) * 4)[1].tobytes(), 'mono16; png compressed')
+    bright = compressed_to_bgr(dark, functools.partial(GreyLevels(), stamp=0.0))
+    assert 230 < np.percentile(bright, 99.5) < 245
 
 
 def test_half_a_png_is_refused_or_read_at_its_size(picture):

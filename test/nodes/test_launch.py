@@ -96,7 +96,7 @@ def test_without_video_it_listens_to_the_camera_and_the_users_profile_stays(pref
     (['colour:=red'], 'unknown launch argument colour: There are image_topic, video,'),
     (['params_file:=/no/such/file.yaml'], 'no parameter file at /no/such/file.yaml'),
     (['cameras:=front rear', 'humans_namespace:=/robot1/humans'], 'with several cameras each has a humans_namespace'),
-    (['ros4hri:=yes'], '"yes" is not valid')])
+    (['rotate:=45'], '"45" is not valid'), (['ros4hri:=yes'], '"yes" is not valid')])
 def test_an_argument_that_cannot_be_used_ends_the_launch(prefix, tmp_path, arguments, told):
     process = launched(prefix, tmp_path / 'log', 'plot:=false', *arguments)
     assert process.wait(PATIENCE) == 1
@@ -108,15 +108,17 @@ def test_an_argument_that_cannot_be_used_ends_the_launch(prefix, tmp_path, argum
 def test_arguments_become_parameters(prefix, tmp_path):
     robot = Robot()
     process = launched(prefix, tmp_path / 'log', 'plot:=false', 'use_sim_time:=true', 'ros4hri:=false', 'input:=image',
-                       'humans_namespace:=/robot1/humans', 'namespace:=robot1', f'params_file:={waiting(tmp_path)}')
+                       'humans_namespace:=/robot1/humans', 'namespace:=robot1', 'rotate:=270',
+                       f'params_file:={waiting(tmp_path)}')
     try:
         robot.wait(lambda: '/robot1/fer' in {f'{space}/{name}' for name, space
                                              in robot.node.get_node_names_and_namespaces()}, 'for the node')
-        names = ['use_sim_time', 'ros4hri', 'input', 'humans_namespace']
+        names = ['use_sim_time', 'ros4hri', 'input', 'humans_namespace', 'rotate']
         answer = robot.call(GetParameters, '/robot1/fer/get_parameters', GetParameters.Request(names=names))
-        sim_time, ros4hri, source, humans = answer.values
+        sim_time, ros4hri, source, humans, rotate = answer.values
         assert sim_time.bool_value and not ros4hri.bool_value
         assert (source.string_value, humans.string_value) == ('image', '/robot1/humans')
+        assert rotate.integer_value == 270
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0

@@ -115,7 +115,8 @@ def test_active_it_answers_frames(managed):
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [
     ('half_life', 11.0, 'range'), ('half_life', -0.1, 'range'), ('max_faces', 0, 'range'),
-    ('primary_face', 'smallest', 'largest, oldest, centre'), ('model', 'other.safetensors', 'deactivate and clean up'),
+    ('rotate', 45, 'one of 0, 90, 180, 270'), ('primary_face', 'smallest', 'largest, oldest, centre'),
+    ('model', 'other.safetensors', 'deactivate and clean up'),
     ('detector', 'full', 'deactivate and clean up'), ('autostart', True, 'read'), ('half_life', 'long', 'type')])
 def test_refused_parameters(managed, name, value, reason):
     before = managed.robot.call(GetParameters, 'fer/get_parameters', GetParameters.Request(names=[name])).values
@@ -139,6 +140,27 @@ def test_a_parameter_takes_effect_while_running(managed):
     managed.robot.show(managed.camera, managed.picture,
                        until=lambda: managed.faces and not json.loads(managed.faces[-1].data)['faces'])
     assert managed.set('detection_confidence', 0.5).successful
+    managed.see_faces()
+
+
+def test_turned_images_are_seen_as_new_ones_and_boxes_are_in_them(managed):
+    managed.see_faces()
+    before = json.loads(managed.faces[-1].data)
+    upright = managed.picture
+    managed.picture = np.ascontiguousarray(np.rot90(upright))  # as a camera sees them that is rolled clockwise
+    assert managed.set('rotate', 90).successful
+    try:
+        managed.see_faces()
+        managed.see_faces()
+    finally:
+        managed.picture = upright
+        assert managed.set('rotate', 0).successful
+    after = json.loads(managed.faces[-1].data)
+    assert after['image'] == before['image'] == {'width': 640, 'height': 480}
+    assert not {face['face_id'] for face in before['faces']} & {face['face_id'] for face in after['faces']}
+    boxes = [sorted(tuple(face['box'].values()) for face in frame['faces']) for frame in (before, after)]
+    assert len(boxes[0]) == 2
+    assert np.allclose(*boxes, atol=1), boxes
     managed.see_faces()
 
 

@@ -84,6 +84,17 @@ def test_video_file_that_ends_half_way_is_looped_with_a_warning(robot, tmp_path)
         assert program.end() == 0
 
 
+def test_images_are_turned_where_that_is_wanted(robot, tmp_path):
+    picture = np.zeros((48, 64, 3), np.uint8)
+    picture[:24] = 255  # bright above
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    images = listen(robot, '/turned/image_raw')
+    with source(tmp_path / 'log', '-r', '__ns:=/turned', video=tmp_path / 'a.png', rotate=270) as program:
+        robot.wait(lambda: images)
+        assert program.end() == 0
+    assert np.array_equal(to_bgr(images[0]), np.rot90(picture))
+
+
 @pytest.mark.parametrize(('value', 'told'), [
     ('/no/such/video.mp4', 'no video at /no/such/video.mp4'), (str(ROOT / 'LICENSE'), 'cannot be opened as a video'),
     ('"87"', 'no camera at /dev/video87'), ('/dev/video87', 'no camera at /dev/video87'),

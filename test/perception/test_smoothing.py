@@ -102,3 +102,32 @@ def test_what_is_returned_may_be_changed():
     smoother.update('f1', given, 0.0)[:] = np.nan
     given[:] = np.nan
     assert smoother.update('f1', HAPPY, 0.0).tolist() == HAPPY.tolist()
+
+
+def test_a_frame_of_low_weight_moves_the_line_little():
+    smoother = ProbabilitySmoother(0.3)
+    for i in range(30):
+        smoother.update('f1', NEUTRAL, i / 30)
+    faint = smoother.update('f1', HAPPY, 1.0, 0.05)[3]
+    full = ProbabilitySmoother(0.3)
+    for i in range(30):
+        full.update('f1', NEUTRAL, i / 30)
+    clear = full.update('f1', HAPPY, 1.0)[3]
+    assert 0 < faint < 0.1 * clear
+
+
+def test_what_was_seen_well_soon_replaces_a_faint_beginning():
+    smoother, values = ProbabilitySmoother(0.3), []
+    smoother.update('f1', HAPPY, 0.0, 0.05)
+    for i in range(1, 6):
+        values.append(smoother.update('f1', NEUTRAL, i / 30)[3])
+    assert values[-1] < 0.3, 'with equal weights 0.7 would be left'
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.3, 1.0])
+def test_a_constant_weight_changes_nothing(weight):
+    one, other = ProbabilitySmoother(0.3), ProbabilitySmoother(0.3)
+    for i in range(20):
+        value = HAPPY if i % 3 else NEUTRAL
+        expected = other.update('f1', value, i / 20)
+        np.testing.assert_allclose(one.update('f1', value, i / 20, weight), expected, atol=1e-9)

@@ -6,10 +6,21 @@ import json
 import cv2
 import numpy as np
 import pytest
-from videos import clip_frames, compressed_message, cut, image_message, index_first, vary_rate, write_bag, write_video
+from videos import (
+    clip_frames,
+    compressed_message,
+    cut,
+    image_message,
+    index_first,
+    rotate,
+    vary_rate,
+    write_bag,
+    write_video,
+)
 
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.emotions import EMOTIONS
+from fer_ros.media.built_in_clip import portraits
 from fer_ros.perception import PipelineError
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import InputError, find_inputs
@@ -45,6 +56,7 @@ def test_the_pipeline_of_a_run_is_as_its_settings_say(shipped_model):
         assert pipeline.recognizer.runtime == 'torch'
         assert (pipeline.settings.detector, pipeline.settings.max_faces) == ('full', 3)
     for settings, said in ((Settings(max_faces=0), 'max_faces must be 1 to 64, got 0'),
+                           (Settings(rotate=45), 'rotate must be one of 0, 90, 180, 270, got 45'),
                            (Settings(runtime='tpu'), "unknown runtime 'tpu'"),
                            (Settings(model='/none.safetensors'), 'no weights file at /none.safetensors')):
         with pytest.raises(PipelineError, match=said):
@@ -102,6 +114,7 @@ def test_summary_tells_what_the_rows_hold(results):
     assert sum(summary['groups'].values()) == pytest.approx(1, abs=1e-3)
     assert summary['frames_per_second'] == pytest.approx(35 / summary['processing_s'], rel=0.05)
     assert summary['warning'] == ''
+    assert summary['hints'] == []
 
 
 def test_picture_shows_the_rows(results):
@@ -163,6 +176,22 @@ def test_bags_give_the_same_faces(tmp_path, pipeline, clip, kind):
     assert summary['faces']['f1']['mean_valence'] != summary['faces']['f2']['mean_valence']
 
 
+def test_a_bag_of_12_bits_gives_the_faces_and_one_of_depth_says_why_not(tmp_path, pipeline, clip):
+    def messages(encoding):
+        grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY).astype('<u2') * 16 for frame in clip[:8]]
+        return [(S + i * S // 10, image_message(values.view(np.uint8), S + i * S // 10, encoding=encoding, pixel=2))
+                for i, values in enumerate(grey)]
+    colour = run(write_video(tmp_path / 'colour.mp4', clip[:8]), tmp_path, pipeline)
+    bag = write_bag(tmp_path / 'infrared', {'/ir': ('sensor_msgs/msg/Image', messages('mono16'))})
+    summary = run(bag, tmp_path, pipeline)
+    assert summary['warning'] == '' and len(summary['faces']) == 2
+    valences = [sorted(face['mean_valence'] for face in read['faces'].values()) for read in (summary, colour)]
+    assert valences[0] == pytest.approx(valences[1], abs=0.15)
+    bag = write_bag(tmp_path / 'depth', {'/depth': ('sensor_msgs/msg/Image', messages('16UC1'))})
+    with pytest.raises(InputError, match=r'none of the 8 images in .* could be decoded: .*use the colour topic'):
+        run(bag, tmp_path, pipeline)
+
+
 def test_every_max_faces_and_seconds_bound_the_work(tmp_path, pipeline, clip):
     path = write_video(tmp_path / 'a.mp4', clip)
     pipeline.apply(PipelineSettings(max_faces=1))
@@ -174,6 +203,36 @@ def test_every_max_faces_and_seconds_bound_the_work(tmp_path, pipeline, clip):
     assert [int(r['frame']) for r in rows] == [0, 5, 10, 15]
     assert summary['frames'] == 4
     assert max(len([r for r in rows if r['frame'] == n]) for n in ('0', '5', '10', '15')) == 1
+
+
+def test_a_turned_recording_gives_the_faces_of_the_upright_one(tmp_path, pipeline, clip):
+    upright = run(write_video(tmp_path / 'a.mp4', clip[:8]), tmp_path, pipeline)
+    summary = run(write_video(tmp_path / 'b.mp4', [np.rot90(frame).copy() for frame in clip[:8]]), tmp_path, pipeline,
+                  rotate=90, annotated=True)
+    boxes = [sorted((int(row['frame']), *(float(row[name]) for name in ('x', 'y', 'width', 'height')))
+                    for row in rows_of(tmp_path / f'{name}.csv')) for name in 'ab']
+    assert np.allclose(*boxes, atol=15)  # compressed in another direction
+    assert len(summary['faces']) == len(upright['faces']) == 2
+    capture = cv2.VideoCapture(str(tmp_path / 'b.mp4'))
+    assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 640
+
+
+def test_a_recording_on_its_side_is_told_with_the_angle(tmp_path, pipeline):
+    frames = [np.rot90(portraits()['astronaut']).copy()] * 15
+    summary = run(write_video(tmp_path / 'a.mp4', frames), tmp_path, pipeline)
+    assert summary['hints'] == ['faces stand on their side: set rotate to 90']
+    assert summary['warning'] == '', 'it is no failure'
+    summary = run(write_video(tmp_path / 'b.mp4', frames), tmp_path, pipeline, rotate=90)
+    assert summary['hints'] == []
+
+
+def test_rotation_comes_on_top_of_what_the_video_says_of_its_own(tmp_path, pipeline, clip):
+    path = write_video(tmp_path / 'a.mp4', clip[:3])  # upright in the file
+    rotate(path, 90)  # but shown on its side
+    assert run(path, tmp_path / 'out', pipeline)['settings']['rotate'] == 0
+    summary = run(path, tmp_path / 'out', pipeline, rotate=270)
+    assert summary['settings']['rotate'] == 270
+    assert [row['face_id'] for row in rows_of(tmp_path / 'out' / 'a.csv')] == ['f1', 'f2'] * 3
 
 
 def test_truncated_video_keeps_what_could_be_read_and_says_so(tmp_path, pipeline, clip):
@@ -214,6 +273,7 @@ def test_interrupted_work_is_kept_under_partial_names_and_is_not_finished(tmp_pa
     assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.mp4', 'a.png'}
     assert finished(item, out, settings)
     assert not finished(item, out, Settings(annotated=True, every=2))
+    assert not finished(item, out, Settings(annotated=True, rotate=180))
     with open(item.source, 'ab') as file:
         file.write(b'more')
     assert not finished(item, out, settings)

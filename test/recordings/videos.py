@@ -125,12 +125,13 @@ def _header(store, stamp_ns: int):
                   frame_id='camera')
 
 
-def image_message(image: np.ndarray, stamp_ns: int, padding: int = 0, encoding: str = 'bgr8'):
-    """sensor_msgs/Image whose rows are followed by so many bytes that mean nothing."""
+def image_message(image: np.ndarray, stamp_ns: int, padding: int = 0, encoding: str = 'bgr8', pixel: int = 3):
+    """sensor_msgs/Image with so many bytes per pixel, whose rows are followed by `padding` bytes that mean nothing."""
     def make(store):
-        height, width = image.shape[:2]
-        rows = np.full((height, width * 3 + padding), 255, np.uint8)
-        rows[:, :width * 3] = image.reshape(height, -1)
+        data = image.reshape(image.shape[0], -1)
+        height, width = data.shape[0], data.shape[1] // pixel
+        rows = np.full((height, width * pixel + padding), 255, np.uint8)
+        rows[:, :width * pixel] = data
         return store.types['sensor_msgs/msg/Image'](
             _header(store, stamp_ns), height, width, encoding, 0, rows.shape[1], rows.ravel())
     return make

@@ -254,6 +254,7 @@ def test_annotated_video_of_a_bag_whose_clock_was_set(tmp_path, frames):
     (['{video}', '--output', '{file}'], 1, '{file} is a file: give another --output'),
     (['{video}', '--output', '{folder}/out', '--model', '{file}'], 1, '{file}'),
     (['{video}', '--every', '0'], 2, '--every'),
+    (['{video}', '--rotate', '45'], 2, '0, 90, 180, 270'),
     (['{video}', '--max-faces', '65'], 2, '--max-faces'),
 ])
 def test_mistakes_are_told_in_one_line(tmp_path, frames, arguments, code, text):

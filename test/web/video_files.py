@@ -46,4 +46,4 @@ def avi_with_playlist(path: Path, good: Path, target: str) -> Path:
     return path
 
 
-__all__ = ['RATE', 'avi_with_playlist', 'cut', 'index_first', 'playlist', 'two_faces']
+__all__ = ['RATE', 'avi_with_playlist', 'clip_frames', 'cut', 'index_first', 'playlist', 'two_faces', 'write_video']

@@ -44,6 +44,8 @@ class Order:
     """File in `folder`; empty: the built-in clip."""
     container: str
     """Container of the video, a key of `DEMUXERS`."""
+    rotate: int
+    """Degrees clockwise by which frames are turned, one of `fer_ros.media.rotation.ANGLES`."""
     seconds: float
     """Maximum duration of the video in seconds."""
     frames: int
@@ -125,7 +127,7 @@ def _work(order: Order, events: TextIO) -> dict:
 
     results = folder / RESULTS
     results.mkdir()
-    settings = Settings(annotated=True)
+    settings = Settings(annotated=True, rotate=order.rotate)
     try:
         pipeline = create_pipeline(settings)
     except PipelineError as error:
@@ -156,7 +158,7 @@ def _work(order: Order, events: TextIO) -> dict:
 
             summary = process(Input(str(path), NAME, 'video'), results, settings, pipeline, report, watch)
     return {'frames': summary['frames'], 'seconds': summary['duration_s'],
-            'warning': summary['warning'].replace(str(path), 'The video')}
+            'warning': '; '.join(filter(None, (summary['warning'].replace(str(path), 'The video'), *summary['hints'])))}
 
 
 def _write_clip(folder: Path, order: Order) -> Path:

@@ -116,6 +116,7 @@ class _Job:
     seen: float
     video: str = ''
     container: str = ''
+    rotate: int = 0
     ended: float = math.inf
     process: '_Process | None' = None
     playback: Playback | None = None
@@ -166,18 +167,19 @@ class Jobs:
             self._jobs[owner] = job
             return job.view.id, folder
 
-    def submit(self, job_id: str, video: str = '', container: str = '') -> None:
+    def submit(self, job_id: str, video: str = '', container: str = '', rotate: int = 0) -> None:
         """Queue the upload of a job, or without one the built-in clip, for analysis; a dropped job is ignored.
 
         Args:
             job_id: id of the job.
             video: name of a file in the folder of the job.
             container: its container, from `uploads.container`.
+            rotate: degrees clockwise by which frames are turned, one of `fer_ros.media.rotation.ANGLES`.
         """
         with self._changed:
             job = self._find(job_id)
             if job is not None:
-                job.video, job.container = video, container
+                job.video, job.container, job.rotate = video, container, rotate
                 job.view = replace(job.view, state='waiting', share=0.0)
                 self._changed.notify()
 
@@ -294,10 +296,10 @@ class Jobs:
 
     def _start(self, job: _Job) -> '_Process':
         limits = self.limits
-        order = Order(folder=str(job.folder), video=job.video, container=job.container, seconds=limits.seconds,
-                      frames=limits.frames, pixels=limits.pixels, cpu_s=limits.cpu_s, memory=limits.memory,
-                      file_size=limits.file_size, niceness=limits.niceness, clip_width=limits.clip_width,
-                      clip_rate=limits.clip_rate)
+        order = Order(folder=str(job.folder), video=job.video, container=job.container, rotate=job.rotate,
+                      seconds=limits.seconds, frames=limits.frames, pixels=limits.pixels, cpu_s=limits.cpu_s,
+                      memory=limits.memory, file_size=limits.file_size, niceness=limits.niceness,
+                      clip_width=limits.clip_width, clip_rate=limits.clip_rate)
         process = _Process(order, limits.wall_s)
         with self._changed:
             job.process = process

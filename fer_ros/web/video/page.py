@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from fer_ros.media.rotation import ANGLES
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import Video, VideoErrors
 from fer_ros.web.theme import CHART, palette
@@ -88,6 +89,9 @@ class VideoPage:
         owner = _owner(request)
         if not owner:
             return _error(VideoErrors.no_cookie, 403)
+        rotate = _rotate(request)
+        if rotate is None:
+            return _error(VideoErrors.rotate, 400)
         try:
             announced = int(request.headers.get('content-length', 0))
             job_id, folder = self.jobs.begin(owner, request.query_params.get('name', '')[:NAME_LENGTH])
@@ -107,7 +111,7 @@ class VideoPage:
             if isinstance(error, ClientDisconnect):
                 return Response(status_code=499)  # the client is gone
             raise
-        self.jobs.submit(job_id, path.name, kind)
+        self.jobs.submit(job_id, path.name, kind, rotate)
         return JSONResponse({}, headers=_PRIVATE)
 
     async def _chunks(self, request: Request, owner: str, job_id: str, announced: int) -> AsyncIterator[bytes]:
@@ -123,11 +127,14 @@ class VideoPage:
         owner = _owner(request)
         if not owner:
             return _error(VideoErrors.no_cookie, 403)
+        rotate = _rotate(request)
+        if rotate is None:
+            return _error(VideoErrors.rotate, 400)
         try:
             job_id, _ = self.jobs.begin(owner, '')
         except JobsError as error:
             return _error(str(error), 409)
-        self.jobs.submit(job_id)
+        self.jobs.submit(job_id, rotate=rotate)
         return JSONResponse({}, headers=_PRIVATE)
 
     def _cancel(self, request: Request) -> Response:
@@ -174,12 +181,18 @@ class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CH
         self._props['palette'] = palette()
         self._props['limit'] = limits.upload
         self._props['accept'] = ACCEPT
+        self._props['angles'] = list(ANGLES)
 
 
 def _owner(request: Request) -> str:
     """The secret of the browser; empty if it has none."""
     secret = request.cookies.get(COOKIE, '')
     return secret if _OWNER.fullmatch(secret) else ''
+
+
+def _rotate(request: Request) -> int | None:
+    """By how many degrees the video is to be turned; None if the request names another angle than those offered."""
+    return {str(angle): angle for angle in ANGLES}.get(request.query_params.get('rotate', '0'))
 
 
 def _stem(name: str) -> str:

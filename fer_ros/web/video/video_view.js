@@ -11,7 +11,7 @@ const PLACE = "fer-frame-"; // remembers the frame of a job over a reload
 const PATIENCE = 500; // ms that the picture may be late before the clock waits for it
 
 export default {
-  props: { texts: Object, palette: Object, limit: Number, accept: String },
+  props: { texts: Object, palette: Object, limit: Number, accept: String, angles: Array },
   template: `
 <div class="fer-video" ref="root">
   <section v-if="!active && !player" class="fer-card fer-choose" :class="{ 'fer-over': over }"
@@ -21,7 +21,10 @@ export default {
     <div class="fer-buttons">
       <label class="fer-file"><input ref="file" type="file" :accept="accept" :aria-label="texts.upload"
         aria-describedby="fer-video-hint" @change="picked"><span aria-hidden="true">{{ texts.upload }}</span></label>
-      <q-btn no-caps outline icon="movie" :label="texts.clip" @click="begin(() => start('/video/clip'))"/>
+      <q-btn no-caps outline icon="movie" :label="texts.clip" @click="begin(() => start('/video/clip?rotate=' + rotate))"/>
+      <label>{{ texts.rotate }} <select v-model="rotate" class="fer-select">
+        <option v-for="angle in angles" :key="angle" :value="angle">
+          {{ texts.rotate_by.replace('{degrees}', angle) }}</option></select></label>
     </div>
     <p class="fer-empty" id="fer-video-hint">{{ texts.hint }}</p>
   </section>
@@ -100,6 +103,7 @@ export default {
       sent: 0, // share of the upload
       sending: "", // name of what is being sent
       over: false,
+      rotate: 0, // degrees clockwise
       dark: false,
       playing: false,
       inWords: "", // the lines
@@ -231,7 +235,7 @@ export default {
       this.sent = 0;
       // fetch does not report upload progress.
       const request = (this.request = new XMLHttpRequest());
-      request.open("POST", "/video/upload?name=" + encodeURIComponent(file.name));
+      request.open("POST", "/video/upload?name=" + encodeURIComponent(file.name) + "&rotate=" + this.rotate);
       request.setRequestHeader("Content-Type", "application/octet-stream");
       request.upload.onprogress = (event) => (this.sent = event.loaded / event.total);
       request.onloadend = () => this.answered(request.status, request.responseText, file.name);

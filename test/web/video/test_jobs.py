@@ -13,7 +13,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from video_files import avi_with_playlist, cut, index_first, playlist, two_faces
+from video_files import (
+    RATE,
+    avi_with_playlist,
+    clip_frames,
+    cut,
+    index_first,
+    playlist,
+    two_faces,
+    write_video,
+)
 
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
@@ -98,6 +107,26 @@ def test_results_are_the_owners_until_dropped(jobs, good):
     jobs.drop('a')
     assert jobs.view('a') is None
     assert not folder.exists()
+
+
+def test_a_video_is_turned_where_that_is_wanted(jobs, good):
+    jobs = jobs()
+    job_id, folder = jobs.begin('a', good.name)
+    (folder / 'upload.x').write_bytes(good.read_bytes())
+    jobs.submit(job_id, 'upload.x', 'mp4', 270)
+    view = wait(jobs, 'a')
+    assert view.state == 'done', view
+    picture = cv2.imdecode(np.frombuffer(jobs.playback('a', job_id).picture(0), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (320, 240, 3)
+
+
+def test_what_is_wrong_with_the_images_is_told_beside_the_results(jobs, tmp_path):
+    jobs = jobs()
+    path = write_video(tmp_path / 'dark.mp4', [frame // 24 for frame in clip_frames(6.5, 8.5, RATE)], RATE)
+    submit(jobs, 'a', path)
+    view = wait(jobs, 'a')
+    assert view.state == 'done'
+    assert view.message.startswith('image too dark: ')
 
 
 def test_a_video_that_ends_half_way_gives_what_could_be_read_and_a_warning(jobs, good, tmp_path):

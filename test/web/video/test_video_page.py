@@ -14,7 +14,7 @@ pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 
 from dashboard_harness import PATIENCE, Dashboard
 from playwright.sync_api import Error
-from video_files import RATE, two_faces
+from video_files import RATE, clip_frames, two_faces, write_video
 
 from fer_ros.tools import process_video
 from fer_ros.web.texts import Video, VideoErrors
@@ -72,6 +72,13 @@ def to_the_tab(page) -> None:
         except Error:
             if time.monotonic() > end:
                 raise
+
+
+@pytest.fixture(scope='module')
+def on_its_side(tmp_path_factory):
+    """As a camera sees them that is rolled clockwise."""
+    folder = tmp_path_factory.mktemp('sideways')
+    return write_video(folder / 'sideways.mp4', [np.rot90(frame).copy() for frame in clip_frames(6.5, 7.0, RATE)], RATE)
 
 
 def choose(page, path) -> None:
@@ -206,6 +213,24 @@ def _nobody_else_sees_it(other, dashboard, addresses) -> None:
         assert answer == 404, address
 
 
+def test_a_video_on_its_side_is_turned_before_it_is_analysed(watch, tmp_path, temporary, on_its_side):
+    assert process_video.main([str(on_its_side), '--output', str(tmp_path / 'out'), '--rotate', '90']) == 0
+    with Dashboard(tmp_path / 'log') as dashboard:
+        browser = watch()
+        page = open_video(browser, dashboard)
+        page.get_by_label(Video.rotate).select_option('90')
+        choose(page, on_its_side)
+        page.get_by_role('button', name=Video.play).wait_for(timeout=1000 * PATIENCE)
+        assert frame(page) == 0
+        width, height = page.locator('canvas[data-frame]').evaluate('c => [c.width, c.height]')
+        assert (width, height) == (640, 480)
+        with page.expect_download() as download:
+            page.get_by_role('link', name=Video.csv).click()
+        assert download.value.path().read_bytes() == (tmp_path / 'out' / 'sideways.csv').read_bytes()
+        assert browser.errors == []
+        assert dashboard.end() == 0
+
+
 def test_files_that_are_not_taken(watch, tmp_path, temporary, good):
     with Dashboard(tmp_path / 'log', upload_megabytes=1) as dashboard:
         page = open_video(watch(), dashboard)
@@ -231,6 +256,8 @@ def test_files_that_are_not_taken(watch, tmp_path, temporary, good):
           return (await fetch('/video/upload', { method: 'POST', body: bytes })).status;
         }'''
         assert page.evaluate(send, (1 << 20) + 1) == 413
+        for address in ('/video/upload?rotate=45', '/video/clip?rotate=45', '/video/clip?rotate=x'):
+            assert page.evaluate(f'async () => (await fetch("{address}", {{ method: "POST" }})).status') == 400
         assert page.evaluate('async () => (await fetch("/video/../../etc/passwd")).status') == 404
         assert uploads(temporary) == []
         choose(page, good)
