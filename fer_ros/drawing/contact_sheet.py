@@ -16,6 +16,8 @@ _PIXELS = 24_000_000
 """Maximum pixels of all photos on a sheet, which limits their size on sheets of many."""
 MOST = 4000
 """Photos on a sheet, the first; more would be too small to be seen."""
+_LEAST_WIDTH = 64
+"""Pixels of a column, which has room for the beginning of a name."""
 _BACKGROUND = 245
 _INK = (40, 40, 40)
 _SIZE = 13
@@ -35,11 +37,11 @@ class ContactSheet:
         count = min(max(1, count), MOST)
         self._columns = math.ceil(math.sqrt(count))
         self._side = min(_LARGEST, max(64, math.isqrt(_PIXELS // count)), max(320, 1920 // self._columns))
-        self._cells: list[np.ndarray] = []
+        self._photos: list[tuple[np.ndarray, str]] = []
 
     def add(self, photo: np.ndarray, faces: FacesFrame, name: str) -> None:
         """Add a photo, uint8 (H, W, 3) BGR, with its faces and its file name; without effect after `MOST`."""
-        if len(self._cells) == MOST:
+        if len(self._photos) == MOST:
             return
         height, width = photo.shape[:2]
         scale = min(self._side / max(height, width), 1.0)
@@ -51,17 +53,24 @@ class ContactSheet:
             scaled.append(replace(face, box=(x * scale, y * scale, w * scale, h * scale)))
         # Drawn at the size at which it is seen, so that labels can be read.
         picture = annotate(small, replace(faces, faces=tuple(scaled), width=size[0], height=size[1]))
-        caption = _SIZE + 8
-        cell = np.full((self._side + caption + 2 * _GAP, self._side + 2 * _GAP, 3), _BACKGROUND, np.uint8)
-        left, top = _GAP + (self._side - size[0]) // 2, _GAP + self._side - size[1]
-        cell[top:top + size[1], left:left + size[0]] = picture
-        put_text(cell, fit(name, _SIZE, self._side), cell.shape[1] / 2, _GAP + self._side + 4, _SIZE, _INK,
-                 align=(0.5, 0.0))
-        self._cells.append(cell)
+        self._photos.append((picture, name))
 
     def picture(self) -> np.ndarray:
         """The sheet with the photos added, at least one: uint8 (H, W, 3) BGR."""
-        columns = min(self._columns, len(self._cells))
-        rows = [self._cells[i:i + columns] for i in range(0, len(self._cells), columns)]
-        blank = np.full_like(self._cells[0], _BACKGROUND)
-        return np.vstack([np.hstack([*row, *[blank] * (columns - len(row))]) for row in rows])
+        columns = min(self._columns, len(self._photos))
+        rows = [self._photos[i:i + columns] for i in range(0, len(self._photos), columns)]
+        widths = [max(_LEAST_WIDTH, *(row[i][0].shape[1] for row in rows if i < len(row))) for i in range(columns)]
+        return np.vstack([_row(row, widths) for row in rows])
+
+
+def _row(photos: list[tuple[np.ndarray, str]], widths: list[int]) -> np.ndarray:
+    """Photos beside each other, standing on one line above their names."""
+    bottom = _GAP + max(photo.shape[0] for photo, _ in photos)
+    row = np.full((bottom + _SIZE + 8 + _GAP, sum(widths) + 2 * _GAP * len(widths), 3), _BACKGROUND, np.uint8)
+    left = _GAP
+    for (photo, name), width in zip(photos, widths, strict=False):  # the last row may be shorter
+        x = left + (width - photo.shape[1]) // 2
+        row[bottom - photo.shape[0]:bottom, x:x + photo.shape[1]] = photo
+        put_text(row, fit(name, _SIZE, width), left + width / 2, bottom + 4, _SIZE, _INK, align=(0.5, 0.0))
+        left += width + 2 * _GAP
+    return row

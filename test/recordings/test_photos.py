@@ -165,7 +165,7 @@ def test_sheet_of_any_number_of_photos(count):
     for _ in range(count):
         sheet.add(tiny, frame(), 'a.jpg')
     height, width = sheet.picture().shape[:2]
-    assert 300 < width < 10_000 and height < 10_000
+    assert 64 < width < 10_000 and 30 < height < 10_000
 
 
 def test_sheet_of_odd_shapes():
