@@ -4,8 +4,8 @@
         --split validation --conditions --biases --out models/msfernet.safetensors
 
 Each classifier is fitted by itself: that of the node against the plurality of raters, with ``--conditions`` on clean
-and degraded faces together, the clean ones with half of the weight; that of FER2013's own labels against these, on the
-faces as they are.
+and degraded faces together, the clean ones with a quarter of the weight; that of FER2013's own labels against these, on
+the faces as they are.
 
 A temperature, by maximum likelihood (Guo et al., ICML 2017): it moves no face to another emotion. What does is asked
 for: ``--statistics`` recalibrates BatchNorm's statistics (`fer_ros.msfernet.batchnorm_statistics`). ``--biases`` fits
@@ -152,7 +152,7 @@ def fit(logits: np.ndarray, labels: np.ndarray, *, biases: bool = False, clean: 
     facts: dict[str, Any] = {'faces': len(labels)}
     weights = np.ones(len(labels))
     if clean is not None and clean < len(labels):
-        weights[:clean] = len(labels) / clean - 1
+        weights[:clean] = (len(labels) / clean - 1) / 3
     moved, temperature = logits, fit_temperature(logits, targets, weights)
     if biases:
         moved = moved + temperature * fit_biases(moved / temperature, targets, weights)

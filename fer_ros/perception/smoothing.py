@@ -48,7 +48,7 @@ class ProbabilitySmoother:
                 ramp = -math.expm1(-exponent) / exponent if exponent > 1e-9 else 1.0  # mean weight over the interval
                 smoothed = kept * before + (ramp - kept) * last + (1 - ramp) * new
         self._faces[face_id] = stamp, new, smoothed
-        return smoothed[:-1] / smoothed[-1]
+        return np.array(probabilities, np.float64) if smoothed is new else smoothed[:-1] / smoothed[-1]
 
     def forget(self, face_ids: set[str]) -> None:
         """Discard the state of these faces."""

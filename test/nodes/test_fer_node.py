@@ -274,7 +274,7 @@ def test_model_file_that_cannot_be_used_ends_the_program_with_one_line(tmp_path,
     ('half_life:=99.0', 'half_life must be 0 to 10 s'), ('max_faces:=0', 'max_faces must be 1 to 64'),
     ('half_life:=1', 'half_life must be a number with a decimal point'), ('annotated:=7', 'must be true or false'),
     ('rotate:=45', 'rotate must be one of 0, 90, 180, 270, got 45'), ('rotate:=90.0', 'rotate must be an integer'),
-    ('detector:=best', "detector must be one of short, full, yunet, got 'best'"),
+    ('detector:=best', "detector must be one of search, short, full, yunet, got 'best'"),
     ('device:=cuda:99', 'cuda:99'), ('detector:=yunet', 'detector_model')])
 def test_parameter_that_cannot_be_used_ends_the_program_with_one_line(argument, told):
     assert told in failure('-p', argument)

@@ -114,7 +114,7 @@ def test_what_stays_on_this_machine_is_let_be(tmp_path):
 
 @pytest.mark.parametrize('model', ['', 'litert'])
 def test_fer_node(tmp_path, model):
-    given = ('-p', f'detector_model:={find_model("short")}') if model else ()
+    given = ('-p', 'detector:=short', '-p', f'detector_model:={find_model("short")}') if model else ()
     robot = Robot()
     faces = robot.listen(String, 'fer/faces')
     traced = Traced(tmp_path, '-m', 'fer_ros.nodes.fer_node', '--ros-args', '-p', 'ros4hri:=false', *given)
