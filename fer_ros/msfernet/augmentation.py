@@ -39,9 +39,9 @@ class Augmentation:
     """Share of faces with dark glasses, a mask or something like a hand in front."""
     exposure: float = 0.3
     """Every face: largest relative change of contrast, and of brightness as a share of 128 grey levels."""
-    unspoilt: float = 0.45
+    unspoilt: float = 0.35
     """Share of faces that see nothing of what follows."""
-    gain: float = 0.25
+    gain: float = 0.3
     """Share of faces at `lowest_gain` to 1.3 times the light."""
     lowest_gain: float = 0.08
     contrast: float = 0.2
@@ -50,9 +50,9 @@ class Augmentation:
     """Share of faces lit from one side, from below or above, or from behind."""
     small: float = 0.35
     """Share of faces taken with one of `SIDES` pixels."""
-    blur: float = 0.55
+    blur: float = 0.45
     """Share of faces out of focus or moving."""
-    noise: float = 0.25
+    noise: float = 0.3
     """Share of faces with noise of 2 to `most_noise` grey levels, less where there is little light."""
     most_noise: float = 36.0
     compress: float = 0.3
