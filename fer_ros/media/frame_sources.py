@@ -23,6 +23,8 @@ STILL_RATE = 30.0
 """Frames per second of sources without a rate."""
 PICTURES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 """Suffixes of image files; a file that begins as one is taken for an image too, whatever its suffix."""
+_RAW = ('.arw', '.cr2', '.dng', '.nef', '.orf', '.pef', '.rw2', '.srw')
+"""Suffixes of raw photos, which begin as TIFF files do; OpenCV would decode their thumbnail."""
 _UPRIGHT = {2: (None, 1), 3: (cv2.ROTATE_180, None), 4: (None, 0), 5: (cv2.ROTATE_90_CLOCKWISE, 1),
             6: (cv2.ROTATE_90_CLOCKWISE, None), 7: (cv2.ROTATE_90_CLOCKWISE, 0),
             8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None)}
@@ -339,6 +341,8 @@ def pictures(folder: Path) -> list[Path]:
 
 def read_picture(path: Path) -> np.ndarray | None:
     """An image file as uint8 (H, W, 3) BGR, upright as its EXIF orientation says; None if it cannot be decoded."""
+    if path.suffix.lower() in _RAW:
+        return None
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
         # OpenCV applies the orientation of some formats only.
@@ -363,6 +367,8 @@ def _orientation(path: Path) -> int:
 
 def remedy(path: Path) -> str:
     """What to do with an image that cannot be decoded; '' if it is damaged."""
+    if path.suffix.lower() in _RAW:
+        return ': convert raw photos to JPEG'
     with suppress(OSError), path.open('rb') as file:
         if file.read(8)[4:] == b'ftyp':
             return ': convert HEIF and AVIF to JPEG'

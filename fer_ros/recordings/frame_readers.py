@@ -95,7 +95,8 @@ class VideoReader:
     @property
     def warning(self) -> str:
         """A problem that did not stop the reader; empty if there was none."""
-        leaps = f'{self._source.name}: its times leap {self._leaps} times by more than a day' if self._leaps else ''
+        times = 'once' if self._leaps == 1 else f'{self._leaps} times'
+        leaps = f'{self._source.name}: its times leap {times} by more than a day' if self._leaps else ''
         return '; '.join(filter(None, (self._source.warning, leaps)))
 
     def frames(self, every: int = 1) -> Iterator[Frame]:
@@ -152,10 +153,11 @@ class BagReader:
         """Name and number of messages of the topic to be read."""
         counts: dict[str, int] = {}
         for found in self._bag.topics:
-            counts[found.name] = counts.get(found.name, 0) + found.count
+            if found.count:
+                counts[found.name] = counts.get(found.name, 0) + found.count
         names = ', '.join(counts)
         if not counts:
-            raise InputError('; '.join([f'{self._path} contains no topic of type {" or ".join(IMAGES)}',
+            raise InputError('; '.join([f'{self._path} contains no messages of type {" or ".join(IMAGES)}',
                                         *self._bag.problems]))
         if topic and topic not in counts:
             raise InputError(f'{self._path} has no images on {topic}: choose --topic from {names}')

@@ -14,6 +14,7 @@ from videos import (
     write_video,
 )
 
+from fer_ros.media.frame_sources import VideoSource
 from fer_ros.recordings.frame_readers import open_reader
 from fer_ros.recordings.inputs import InputError, find_inputs
 
@@ -60,6 +61,16 @@ def test_variable_frame_rate_is_that_of_the_container(tmp_path):
     frames, _ = read(path)
     assert levels(frames) == [20 * i for i in range(10)]
     assert times(frames) == pytest.approx([sum(durations[:i]) / 1000 for i in range(10)], abs=0.002)
+
+
+def test_times_of_a_video_that_leap_by_more_than_a_day(tmp_path, monkeypatch):
+    path = write_video(tmp_path / 'a.mp4', steps(), rate=10)
+    # FFmpeg corrects such durations in MP4 files, but not in all containers.
+    stamps = [0, 0.1, 0.2, 90_000.2, 90_000.3, *(110_000 + i / 10 for i in range(5))]
+    monkeypatch.setattr(VideoSource, 'time', property(lambda source: stamps[source._count - 1]))
+    frames, warning = read(path)
+    assert times(frames) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, *(20_000.1 + i / 10 for i in range(5))], abs=0.002)
+    assert f'{path}: its times leap once by more than a day' in warning
 
 
 def test_every_nth_frame_keeps_numbers_and_times(tmp_path):
@@ -134,6 +145,15 @@ def test_bag_with_several_topics_asks_which(tmp_path):
     with pytest.raises(InputError, match='no images on /up'):
         read(path, topic='/up')
     assert len(read(path, topic='/right')[0]) == 1
+
+
+def test_a_topic_without_messages_is_no_choice(tmp_path):
+    message = [(T0, image_message(plain(100), T0))]
+    kind = 'sensor_msgs/msg/Image'
+    path = write_bag(tmp_path / 'bag', {'/left': (kind, message), '/right': (kind, [])})
+    assert len(read(path)[0]) == 1
+    with pytest.raises(InputError, match='contains no messages of type sensor_msgs/msg/Image'):
+        read(write_bag(tmp_path / 'none', {'/left': (kind, [])}))
 
 
 def test_bag_without_images_and_broken_bags_are_named(tmp_path):

@@ -124,10 +124,12 @@ def test_photos_that_cannot_be_decoded_are_named(tmp_path, pipeline, album):
     (album / 'broken.jpg').write_bytes(b'\xff\xd8\xff broken')
     (album / 'empty.png').write_bytes(b'')
     (album / 'IMG_2.HEIC').write_bytes(b'\0\0\0\x18ftypheic' + bytes(100))
+    save(album / 'IMG_3.dng', portrait(), form='TIFF')
     _, summary = run(album, tmp_path / 'out', pipeline)
     assert summary['photos'] == 4
-    assert summary['warning'].startswith('3 of 7 photos cannot be decoded: ')
-    for name in ('broken.jpg (damaged)', 'empty.png (damaged)', 'IMG_2.HEIC: convert HEIF and AVIF to JPEG'):
+    assert summary['warning'].startswith('4 of 8 photos cannot be decoded: ')
+    for name in ('broken.jpg (damaged)', 'empty.png (damaged)', 'IMG_2.HEIC: convert HEIF and AVIF to JPEG',
+                 'IMG_3.dng: convert raw photos to JPEG'):
         assert str(album / name) in summary['warning']
     with pytest.raises(InputError, match=r'1 of 1 photos cannot be decoded: .*broken\.jpg'):
         run(album / 'broken.jpg', tmp_path / 'out2', pipeline)
