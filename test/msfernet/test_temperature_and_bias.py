@@ -179,16 +179,16 @@ def test_votes_for_other_things_alone_are_an_error(tmp_path, capsys):
     assert 'no picture of validation has a plurality' in capsys.readouterr().err
 
 
-def test_clean_faces_weigh_as_much_as_all_degraded_ones():
+def test_clean_faces_have_a_quarter_of_the_weight():
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 3, (4000, 7))
 
     def drawn(temperature):
         shares = softmax(logits / temperature, axis=1)
         return (shares.cumsum(1) > generator.random((len(logits), 1))).argmax(1)
-    clean, degraded = drawn(1.0), [drawn(3.0) for _ in range(4)]
+    clean, degraded = drawn(1.0), [drawn(3.0) for _ in range(6)]
     alone = fit(logits, clean).temperature
-    together = fit(np.tile(logits, (5, 1)), np.concatenate([clean, *degraded]), clean=len(logits)).temperature
-    half = fit(np.tile(logits, (2, 1)), np.concatenate([clean, degraded[0]])).temperature
+    together = fit(np.tile(logits, (7, 1)), np.concatenate([clean, *degraded]), clean=len(logits)).temperature
+    quarter = fit(np.tile(logits, (4, 1)), np.concatenate([clean, *degraded[:3]])).temperature
     assert alone == pytest.approx(1.0, rel=0.05)
-    assert together == pytest.approx(half, rel=0.03)
+    assert together == pytest.approx(quarter, rel=0.03)

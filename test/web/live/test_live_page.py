@@ -163,6 +163,7 @@ def test_calibration_its_reset_and_clear(dashboard, fer, browser):
 def test_the_page_says_what_is_so(dashboard, fer, browser):
     page = browser.open(dashboard.url)
     receiving(page)
+    page.get_by_role('radio', name=re.compile('^fb ')).wait_for()
     page.keyboard.press('2')
     page.get_by_text('sad 90 %').wait_for()
     fer.faces = (face('fa', 0.9),)
