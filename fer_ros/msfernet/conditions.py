@@ -39,7 +39,7 @@ def _motion(length: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarr
 def _jpeg(quality: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
     def change(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
         compressed = cv2.imencode('.jpg', face, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        return cv2.imdecode(compressed, cv2.IMREAD_GRAYSCALE)
+        return np.asarray(cv2.imdecode(compressed, cv2.IMREAD_GRAYSCALE), np.uint8)
     return change
 
 

@@ -232,9 +232,10 @@ def _parse_row(emotion: str, pixels: str, usage: str) -> tuple[np.ndarray, int]:
         raise ValueError('no Usage')
     image = np.array(pixels.split(), np.int64)
     label = int(emotion)
-    if image.size != INPUT_SIZE ** 2 or image.min() < 0 or image.max() > 255:
+    least, most = (int(np.min(image)), int(np.max(image))) if image.size else (0, 0)
+    if image.size != INPUT_SIZE ** 2 or least < 0 or most > 255:
         raise ValueError(f'expected {INPUT_SIZE ** 2} pixels of 0 to 255, got {image.size}'
-                         + (f' of {image.min()} to {image.max()}' if image.size else ''))
+                         + (f' of {least} to {most}' if image.size else ''))
     if not 0 <= label < len(EMOTIONS):
         raise ValueError(f'emotion {label} is not in 0 to {len(EMOTIONS) - 1}')
     return image.astype(np.uint8).reshape(INPUT_SIZE, INPUT_SIZE), label

@@ -81,8 +81,8 @@ def sharpness(grey: np.ndarray) -> float:
         Ratio of two standard deviations: about 0.5 for a sharp face, less the more it is blurred.
     """
     values = grey.astype(np.float32)
-    differences = [np.diff(values, 2, axis).std() for axis in (0, 1) if grey.shape[axis] > 2]
-    return float(min(differences, default=0.0) / max(values.std(), 1.0))
+    differences = [float(np.diff(values, 2, axis).std()) for axis in (0, 1) if grey.shape[axis] > 2]
+    return min(differences, default=0.0) / max(float(values.std()), 1.0)
 
 
 class ImageProblems:
