@@ -7,10 +7,12 @@ import numpy as np
 
 Box = tuple[float, float, float, float]
 """(x, y, width, height) in pixels; may extend beyond the image."""
-DARK = 40.0
-"""Mean grey level below which an image is brought up before faces are looked for in it."""
-LIGHT = 90.0
-"""Mean grey level that it is brought up to,"""
+BRIGHTEST = 98
+"""Percentile of the grey levels that counts as the brightest: a lamp is smaller, a face in a dark room is not."""
+DARK = 90.0
+"""Brightest level below which an image is brought up before faces are looked for in it."""
+LIGHT = 180.0
+"""Brightest level that it is brought up to,"""
 MOST_GAIN = 12.0
 """and the most that it is multiplied by: beyond that it holds little but noise."""
 SAME = 0.3
@@ -80,10 +82,10 @@ def same_face(box: Box, other: Box) -> bool:
 def brought_up(image: np.ndarray) -> np.ndarray:
     """The image itself, or a lighter one where it is very dark, uint8 (H, W, 3)."""
     step = max(1, max(image.shape[:2]) // 64)
-    mean = float(image[::step, ::step].mean())
-    if mean >= DARK:
+    brightest = float(np.percentile(image[::step, ::step], BRIGHTEST))
+    if brightest >= DARK:
         return image
-    return cv2.convertScaleAbs(image, alpha=min(LIGHT / max(mean, 1.0), MOST_GAIN))
+    return cv2.convertScaleAbs(image, alpha=min(LIGHT / max(brightest, 1.0), MOST_GAIN))
 
 
 def overlap(box: Box, other: Box) -> float:

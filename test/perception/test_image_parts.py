@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fer_ros.perception.image_parts import cut, overlap, same_face, tiles, window
+from fer_ros.perception.image_parts import brought_up, cut, overlap, same_face, tiles, window
 
 SIDES = st.integers(1, 4000)
 
@@ -66,3 +66,12 @@ def test_a_small_face_within_a_large_box_is_another_one():
     assert same_face((0, 0, 100, 100), (25, 25, 50, 50)), 'the same centre'
     assert not same_face((0, 0, 100, 100), (70, 10, 25, 25))
     assert not same_face((0, 0, 100, 100), (40, 40, 20, 20)), 'too different in size'
+
+
+def test_dark_images_are_brought_up_and_a_lit_face_in_a_dark_room_is_left_alone():
+    image = np.random.default_rng(0).integers(0, 20, (480, 640, 3), np.uint8)
+    assert brought_up(image).max() > 150
+    assert brought_up(np.zeros((4, 4, 3), np.uint8)).max() == 0
+    lit = image.copy()
+    lit[100:200, 100:200] = 180
+    assert brought_up(lit) is lit
