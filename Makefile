@@ -26,8 +26,8 @@ export AMENT_PREFIX_PATH := $(CURDIR)/$(VENV)
 unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 # Detectors, decoders, files, and the programs as processes: what OpenCV, NumPy and the ROS line decide.
-QUICK := test/perception/test_blazeface.py test/perception/test_detection.py test/msfernet/test_golden.py \
-	test/media/test_frame_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
+QUICK := test/perception/test_blazeface.py test/perception/test_detection.py test/perception/test_search.py \
+	test/msfernet/test_golden.py test/media/test_frame_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
 	test/nodes/test_network_use.py test/recordings/test_frame_readers.py test/tools/test_install_models.py
 
 .PHONY: demo dashboard test test-fast quick lint bench soak clean
