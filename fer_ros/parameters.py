@@ -124,7 +124,7 @@ FER_NODE = (
               range=(1, 64), at_configure=True),
     Parameter('detector', 'search', 'Face detector: MediaPipe short range (short) or full range (full) on the whole '
               'image, both on the whole image and on parts of it in turn (search), or YuNet with detector_model. A '
-              'face must cover 3 % of the longer side of the image for search, 12 % for short, 6 % for full.',
+              'face must cover 4 % of the longer side of the image for search, 12 % for short, 9 % for full.',
               choices=('search', 'short', 'full', 'yunet'), at_configure=True),
     Parameter('search_looks', 6, 'With search: maximum number of small parts of an image that are looked at in one '
               'frame beside the whole image and one tile.', range=(2, 64)),
