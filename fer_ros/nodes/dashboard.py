@@ -198,9 +198,9 @@ def _serve(node: DashboardNode) -> int:
     thread = threading.Thread(target=spin, name='ros')
     thread.start()
     try:
-        node.get_logger().info(f'the page is at {server.url}')
         for number in SIGNALS:  # before the server handles them, and after, when it raises them again
             signal.signal(number, lambda *_: server.stop())
+        node.get_logger().info(f'the page is at {server.url}')
         server.run()
     finally:
         ended.set()
