@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -36,6 +37,9 @@ from fer_ros.results.health import decode_health
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import TOKEN_VARIABLE, SettingsError, WebSettings
+
+if TYPE_CHECKING:
+    from fer_ros.web.server.app import Server
 
 LOOK_PERIOD = 0.2
 """Seconds between two checks for viewers and publishers."""
@@ -145,22 +149,18 @@ def _call(client: Client) -> Future[tuple[bool, str]]:
 @program
 def main(args: list[str] | None = None) -> int:
     """Entry point; returns exit code 0 after SIGINT or SIGTERM, otherwise 1."""
-    node = ending = None
+    node = None
     remove_orphans()
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         ending = Ending()
-        node = DashboardNode()
-        return 0 if ending.asked else _serve(node)
+        with ending:
+            node = DashboardNode()
+            server = _create_server(node)
+        return _serve(node, server, ending)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
-    except (Stop, SettingsError) as error:
-        return fail('dashboard', error)
-    except RuntimeError as error:  # RCLError among them
-        if ending is not None and ending.asked:
-            return 0
-        if not isinstance(error, RCLError):
-            raise
+    except (Stop, SettingsError, RCLError) as error:
         return fail('dashboard', error)
     finally:
         for number in SIGNALS:
@@ -170,15 +170,18 @@ def main(args: list[str] | None = None) -> int:
         rclpy.try_shutdown()
 
 
-def _serve(node: DashboardNode) -> int:
+def _create_server(node: DashboardNode) -> 'Server':
     try:
         from fer_ros.web.server.app import Server
     except ModuleNotFoundError as error:
         raise Stop(f'{error.name} is not installed: pip install nicegui') from error
     try:
-        server = Server(node.settings, node)
+        return Server(node.settings, node)
     except OSError as error:
         raise Stop(f'cannot create a temporary folder: {error}; set TMPDIR to a folder with free space') from error
+
+
+def _serve(node: DashboardNode, server: 'Server', ending: Ending) -> int:
     ended, failed = threading.Event(), threading.Event()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -200,6 +203,8 @@ def _serve(node: DashboardNode) -> int:
     try:
         for number in SIGNALS:  # before the server handles them, and after, when it raises them again
             signal.signal(number, lambda *_: server.stop())
+        if ending.asked:
+            server.stop()
         node.get_logger().info(f'the page is at {server.url}')
         server.run()
     finally:

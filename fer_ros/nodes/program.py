@@ -30,19 +30,24 @@ NAME_PERIOD = 1.0
 class Ending:
     """Notes the signals that end a program.
 
-    While a node is being created they raise KeyboardInterrupt too, so that the end does not wait for that. Python may
-    lose this exception in a destructor, and rclpy's native code may turn it into another one: what counts is `asked`.
+    Within its `with` block, in which a node is created, they raise KeyboardInterrupt too, so that the end does not wait
+    for that. Python may lose this exception in a destructor, and rclpy's native code may turn it into another
+    RuntimeError: what counts is `asked`, and the block ends with KeyboardInterrupt all the same.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._raises = True
+        self._raises = False
         for number in SIGNALS:
             signal.signal(number, self._note)
 
-    def only_note(self) -> None:
-        """From here on, raise nothing."""
+    def __enter__(self) -> None:
+        self._raises = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         self._raises = False
+        if self.asked and (error is None or isinstance(error, RuntimeError)):
+            raise KeyboardInterrupt from error
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
@@ -81,15 +86,15 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
     Returns:
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
     """
-    node = executor = ending = None
+    node = executor = None
     share_arenas()
     remove_orphans()
     try:
         # The handlers of rclpy shut down all communication before the node could announce its end.
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         ending = Ending()
-        node = create()
-        ending.only_note()
+        with ending:
+            node = create()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         names = _NameWatch(node)
@@ -100,11 +105,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
         return 0
     except Stop as stop:
         return fail(name, stop) if str(stop) else 0
-    except RuntimeError as error:  # RCLError among them
-        if ending is not None and ending.asked:
-            return 0
-        if not isinstance(error, RCLError):
-            raise
+    except RCLError as error:
         # A shutdown from elsewhere invalidates the context at any point.
         return 0 if node is not None and not rclpy.ok() else fail(name, error)
     finally:
