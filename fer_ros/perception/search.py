@@ -42,8 +42,8 @@ REFUSED_FOR = 0.5
 """Seconds for which a find that was not confirmed is not looked at again."""
 JITTER = 1e-3
 """Seconds by which the stamps of a regular camera may differ from their period."""
-GAP, BACK = 1.0, 1.0
-"""Seconds after which, and by which a stamp must go back so that, the search begins anew."""
+GAP = 1.0
+"""Seconds between two stamps, forwards or backwards, after which the search begins anew."""
 AT_FIRST = 64
 """Looks in the first frame."""
 
@@ -146,7 +146,7 @@ class FaceSearch:
 
     def find(self, image: np.ndarray, stamp: float, tracks: Sequence[Track]) -> list[Detection]:
         """See `FaceFinder`."""
-        if not -BACK <= stamp - self._stamp <= GAP or image.shape[:2] != self._size:
+        if abs(stamp - self._stamp) > GAP or image.shape[:2] != self._size:
             self.reset()
             tracks = tracks if image.shape[:2] == self._size else ()
         self._size = (image.shape[0], image.shape[1])
@@ -162,18 +162,8 @@ class FaceSearch:
         whole = first or near or not tile or not self._whole_before
         tile = tile and (first or bool(tracks) or not whole)
         self._whole_before = whole
-        newcomers = self._near.detect(image) if whole else []
-        for track in tracks:
-            own = max(newcomers, key=lambda d: overlap(d.box, track.box), default=None)
-            if own is not None and overlap(own.box, track.box) >= SAME:
-                newcomers.remove(own)
-                if own.score >= SURE:
-                    frame.take(own)
-                    self._looked[track.face_id] = stamp
-        kept = min(KEPT, frame.left // 2) if tile or newcomers else 0
-        frame.left -= kept
-        self._follow(frame, tracks, stamp)
-        frame.left += kept
+        newcomers = self._take_followed(frame, self._near.detect(image), tracks) if whole else []
+        self._follow(frame, tracks, keep=min(KEPT, frame.left // 2) if tile or newcomers else 0)
         self._take_confirmed(frame, newcomers, ((self._far, WIDE), (self._near, CLOSE)))
         if tile:
             self._tile_stamp = stamp
@@ -189,20 +179,35 @@ class FaceSearch:
         self._tile = (self._tile + 1) % len(parts)
         return [parts[self._tile]]
 
-    def _follow(self, frame: '_Frame', tracks: Sequence[Track], stamp: float) -> None:
-        """Look for followed faces that were not found yet: who was not looked at for longest comes first."""
+    def _take_followed(self, frame: '_Frame', finds: list[Detection], tracks: Sequence[Track]) -> list[Detection]:
+        """Take what was found of followed faces in the whole image, if it is sure; returns the other finds."""
+        for track in tracks:
+            own = max(finds, key=lambda d: overlap(d.box, track.box), default=None)
+            if own is not None and overlap(own.box, track.box) >= SAME:
+                finds.remove(own)
+                if own.score >= SURE:
+                    frame.take(own)
+                    self._looked[track.face_id] = self._stamp
+        return finds
+
+    def _follow(self, frame: '_Frame', tracks: Sequence[Track], *, keep: int) -> None:
+        """Look for followed faces that were not found yet: who was not looked at for longest comes first.
+
+        Args:
+            keep: number of looks that must be left over.
+        """
         self._looked = {track.face_id: self._looked.get(track.face_id, -np.inf) for track in tracks}
         for track in sorted(tracks, key=lambda track: self._looked[track.face_id]):
             if frame.has(track.box):
                 continue
-            if frame.left <= 0:
+            if frame.left <= keep:
                 # Not looked at is not gone.
                 if not track.missed:
                     frame.take(track.detection)
                 continue
-            self._looked[track.face_id] = stamp
+            self._looked[track.face_id] = self._stamp
             again = frame.look(self._near, track.box, CLOSE)
-            if again is None and frame.left > 0 and not track.missed:
+            if again is None and frame.left > keep and not track.missed:
                 again = frame.look(self._far, track.box, WIDE)
             if again is not None:
                 frame.take(again)
