@@ -20,17 +20,10 @@ from benchmarks.machine import machine
 from fer_ros.atomic_files import write_file
 from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.msfernet.cli import run
+from fer_ros.perception.image_parts import overlap as iou
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 
 EVERY = (1, 2, 3, 5)
-
-
-def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Intersection over union of two boxes (x, y, width, height)."""
-    width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-    height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    common = max(width, 0.0) * max(height, 0.0)
-    return common / (a[2] * a[3] + b[2] * b[3] - common)
 
 
 def compare(rate: float) -> list[dict]:

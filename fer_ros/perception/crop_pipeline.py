@@ -6,7 +6,8 @@ import numpy as np
 
 from fer_ros.perception import quality
 from fer_ros.perception.detection import Detection
-from fer_ros.perception.face_classifier import Box, FaceClassifier
+from fer_ros.perception.face_classifier import FaceClassifier
+from fer_ros.perception.image_parts import Box
 from fer_ros.perception.letterbox import content, letterboxed_faces
 from fer_ros.perception.primary import PrimaryFace
 from fer_ros.perception.recognition import EmotionRecognizer

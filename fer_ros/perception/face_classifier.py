@@ -5,14 +5,13 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from fer_ros.emotions import EMOTIONS, decide, valence
+from fer_ros.perception.image_parts import Box
 from fer_ros.perception.neutral_baseline import NeutralBaselines
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.settings import PipelineSettings
 from fer_ros.perception.smoothing import ProbabilitySmoother
 from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.results.faces import FaceEmotion
-
-Box = tuple[float, float, float, float]
 
 
 class FaceClassifier:
