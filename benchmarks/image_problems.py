@@ -9,7 +9,6 @@ noise, as in a camera that raises its own. Prints the table of docs/perception.m
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from fer_ros.emotions import decide
 from fer_ros.msfernet import data
+from fer_ros.msfernet.conditions import Change, defocus, motion
 from fer_ros.msfernet.errors import DataError
 from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.perception import PipelineError
@@ -30,7 +30,6 @@ NOISE = 2.0
 """Standard deviation in grey levels."""
 FOUND = 4
 """The detector looks at one face in so many."""
-Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 def gain(factor: float) -> Change:
@@ -38,14 +37,6 @@ def gain(factor: float) -> Change:
         noise = generator.normal(0, NOISE, face.shape) if factor < 1 else 0.0
         return np.clip(np.round(face.astype(float) * factor + noise), 0, 255).astype(np.uint8)
     return change
-
-
-def motion(length: int) -> Change:
-    return lambda face, _: cv2.filter2D(face, -1, np.full((1, length), 1 / length, np.float32))
-
-
-def blur(deviation: float) -> Change:
-    return lambda face, _: cv2.GaussianBlur(face, (0, 0), deviation)
 
 
 def size(side: int) -> Change:
@@ -57,7 +48,7 @@ CHANGES: dict[str, Change] = {
     'as it is': lambda face, _: face,
     **{f'light × {factor:g}': gain(factor) for factor in (0.25, 0.15, 0.1, 0.07, 0.05)},
     **{f'light × {factor:g}': gain(factor) for factor in (1.5, 2, 2.5, 3)},
-    **{f'blur, sd {deviation:g} px': blur(deviation) for deviation in (0.75, 1, 1.25, 1.5, 2)},
+    **{f'blur, sd {deviation:g} px': defocus(deviation) for deviation in (0.75, 1, 1.25, 1.5, 2)},
     **{f'motion of {length} px': motion(length) for length in (3, 5, 7, 9)},
     **{f'box of {round(side * problems.SIDE / 48)} px': size(side) for side in (28, 24, 22, 20, 16, 12)},
 }

@@ -10,10 +10,8 @@ condition on one half of the faces; the table is of the other half.
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
@@ -38,34 +36,15 @@ MOST_OVEREXPOSED = 0.1
 MOST = 1700
 """Faces."""
 
-Change = Callable[[np.ndarray], np.ndarray]
 
-
-def _defocus(sigma: float) -> Change:
-    return lambda face: cv2.GaussianBlur(face, (0, 0), sigma)
-
-
-def _light(gain: float) -> Change:
-    return lambda face: np.clip(np.round(face * float(gain)), 0, 255).astype(np.uint8)
-
-
-def _small(side: int) -> Change:
-    def change(face: np.ndarray) -> np.ndarray:
-        small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, face.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return change
-
-
-def cases() -> dict[str, tuple[Change, float]]:
+def cases() -> dict[str, tuple[conditions.Change, float]]:
     """By name: what is done to a face, and the side in pixels that it then has."""
-    generator = np.random.default_rng(1)
     sides = {'face of 24 px': 24.0, 'face of 16 px': 16.0, '24 px and JPEG 30': 24.0}
-    found: dict[str, tuple[Change, float]] = {
-        name: (lambda face, change=change: change(face, generator), sides.get(name, 48.0))
-        for name, change in conditions.CONDITIONS.items() if name not in COVERED}
-    found |= {f'face of {side} px': (_small(side), float(side)) for side in (36, 30, 20, 12)}
-    found |= {f'defocus, sigma {sigma:g} px': (_defocus(sigma), 48.0) for sigma in (0.7, 1, 1.5, 2, 3)}
-    found |= {f'light × {gain:g}': (_light(gain), 48.0) for gain in (0.03, 0.05, 0.5, 1.5, 2, 3, 5)}
+    found = {name: (change, sides.get(name, 48.0)) for name, change in conditions.CONDITIONS.items()
+             if name not in COVERED}
+    found |= {f'face of {side} px': (conditions.small(side), float(side)) for side in (36, 30, 20, 12)}
+    found |= {f'defocus, sigma {sigma:g} px': (conditions.defocus(sigma), 48.0) for sigma in (0.7, 1, 1.5, 2, 3)}
+    found |= {f'light × {gain:g}': (conditions.light(gain), 48.0) for gain in (0.03, 0.05, 0.5, 1.5, 2, 3, 5)}
     return found
 
 
@@ -78,9 +57,10 @@ def _measure(options: argparse.Namespace) -> None:
     chosen = chosen[::max(1, len(chosen) // options.faces)]
     model = load_model(options.model or shared_file('models/msfernet.safetensors'))
     fitted = np.arange(len(chosen)) % 2 == 0
+    generator = np.random.default_rng(1)
     rows, values, targets, seconds, clipped = [], [], [], [], {}
     for name, (change, side) in tqdm(cases().items(), unit='condition'):
-        crops = np.array([change(face) for face in faces.images[chosen]], np.uint8)
+        crops = np.array([change(face, generator) for face in faces.images[chosen]], np.uint8)
         right = decide(predict(model, crops).raters) == labels[chosen]
         started = time.perf_counter()
         terms = quality.terms(quality.features(crops, [side] * len(crops)))

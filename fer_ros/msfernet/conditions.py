@@ -10,33 +10,43 @@ import cv2
 import numpy as np
 
 CLEAN = 'clean'
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""One face, (H, W) uint8, and a generator in; the face under a condition, likewise, out."""
 
 
-def _small(side: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def small(side: int) -> Change:
+    """The face in `side` × `side` pixels, enlarged again."""
     def change(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
-        small = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
-        return cv2.resize(small, face.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        reduced = cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA)
+        return cv2.resize(reduced, face.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return change
 
 
-def _light(gain: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    return lambda face, _: _grey(face * gain)
+def light(gain: float) -> Change:
+    """The face with `gain` times the light."""
+    return lambda face, _: _grey(face * float(gain))
 
 
-def _contrast(factor: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def _contrast(factor: float) -> Change:
     return lambda face, _: _grey(face.mean() + (face - face.mean()) * factor)
 
 
-def _noise(deviation: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def _noise(deviation: float) -> Change:
     return lambda face, generator: _grey(face + generator.normal(0, deviation, face.shape))
 
 
-def _motion(length: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def motion(length: int) -> Change:
+    """The face that moves by `length` pixels sideways."""
     kernel = np.full((1, length), 1 / length, np.float32)
     return lambda face, _: cv2.filter2D(face, -1, kernel)
 
 
-def _jpeg(quality: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def defocus(deviation: float) -> Change:
+    """The face out of focus: a Gaussian of that standard deviation in pixels."""
+    return lambda face, _: cv2.GaussianBlur(face, (0, 0), deviation)
+
+
+def _jpeg(quality: int) -> Change:
     def change(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
         compressed = cv2.imencode('.jpg', face, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         return np.asarray(cv2.imdecode(compressed, cv2.IMREAD_GRAYSCALE), np.uint8)
@@ -44,8 +54,8 @@ def _jpeg(quality: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarra
 
 
 def _small_jpeg(face: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    small = cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA)
-    return cv2.resize(_jpeg(30)(small, generator), face.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    reduced = cv2.resize(face, (24, 24), interpolation=cv2.INTER_AREA)
+    return cv2.resize(_jpeg(30)(reduced, generator), face.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _side_light(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
@@ -58,7 +68,7 @@ def _backlight(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
     return _grey(face * 0.3 * (1 - bright) + 250 * bright)
 
 
-def _tilt(degrees: float) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+def _tilt(degrees: float) -> Change:
     def change(face: np.ndarray, _: np.random.Generator) -> np.ndarray:
         centre = ((face.shape[1] - 1) / 2, (face.shape[0] - 1) / 2)
         return cv2.warpAffine(face, cv2.getRotationMatrix2D(centre, degrees, 1), face.shape[::-1],
@@ -85,18 +95,18 @@ def _grey(values: np.ndarray) -> np.ndarray:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
-CONDITIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+CONDITIONS: dict[str, Change] = {
     CLEAN: lambda face, _: face,
-    'face of 24 px': _small(24),
-    'face of 16 px': _small(16),
-    'quarter of the light': _light(0.25),
-    'tenth of the light': _light(0.1),
+    'face of 24 px': small(24),
+    'face of 16 px': small(16),
+    'quarter of the light': light(0.25),
+    'tenth of the light': light(0.1),
     'contrast × 0.25': _contrast(0.25),
     'noise, sd 10': _noise(10),
     'noise, sd 20': _noise(20),
     'noise, sd 30': _noise(30),
-    'motion blur of 5 px': _motion(5),
-    'motion blur of 9 px': _motion(9),
+    'motion blur of 5 px': motion(5),
+    'motion blur of 9 px': motion(9),
     'JPEG quality 30': _jpeg(30),
     'JPEG quality 15': _jpeg(15),
     '24 px and JPEG 30': _small_jpeg,
@@ -106,7 +116,7 @@ CONDITIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] =
     'dark glasses': _dark_glasses,
     'mask': _mask,
 }
-"""One face, (H, W) uint8, and a generator in; the face under that condition, likewise, out."""
+"""By name."""
 
 
 def apply(name: str, images: np.ndarray) -> np.ndarray:
