@@ -109,13 +109,18 @@ def write_bag(path: Path, topics: dict[str, Sequence], storage: str = 'mcap') ->
     store = get_typestore(Stores.ROS2_JAZZY)
     plugin = StoragePlugin.MCAP if storage == 'mcap' else StoragePlugin.SQLITE3
     with Writer(path, version=9, storage_plugin=plugin) as writer:
-        entries = []
-        for topic, (kind, messages) in topics.items():
-            connection = writer.add_connection(topic, kind, typestore=store)
-            entries += [(time_ns, connection, kind, make(store)) for time_ns, make in messages]
-        for time_ns, connection, kind, message in sorted(entries, key=lambda e: e[0]):
-            writer.write(connection, time_ns, store.serialize_cdr(message, kind))
+        _write_messages(writer, store, store.serialize_cdr, topics)
     return path
+
+
+def _write_messages(writer, store, serialize, topics: dict[str, Sequence]) -> None:
+    """In the order of their times of recording."""
+    entries = []
+    for topic, (kind, messages) in topics.items():
+        connection = writer.add_connection(topic, kind, typestore=store)
+        entries += [(time_ns, connection, kind, make(store)) for time_ns, make in messages]
+    for time_ns, connection, kind, message in sorted(entries, key=lambda e: e[0]):
+        writer.write(connection, time_ns, serialize(message, kind))
 
 
 def _header(store, stamp_ns: int):
@@ -151,12 +156,7 @@ def write_bag1(path: Path, topics: dict[str, Sequence]) -> Path:
     from rosbags.typesys import Stores, get_typestore
     store = get_typestore(Stores.ROS1_NOETIC)
     with Writer(path) as writer:
-        entries = []
-        for topic, (kind, messages) in topics.items():
-            connection = writer.add_connection(topic, kind, typestore=store)
-            entries += [(time_ns, connection, kind, make(store)) for time_ns, make in messages]
-        for time_ns, connection, kind, message in sorted(entries, key=lambda e: e[0]):
-            writer.write(connection, time_ns, store.serialize_ros1(message, kind))
+        _write_messages(writer, store, store.serialize_ros1, topics)
     return path
 
 
