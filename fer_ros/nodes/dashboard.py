@@ -57,7 +57,7 @@ class DashboardNode(Node):
     def __init__(self, **kwargs):
         super().__init__('dashboard', **kwargs)
         values = declare(self, DASHBOARD)
-        # Removed, so that no process started from here inherits it: one of them decodes files of strangers.
+        # Removed from the environment, since one of the processes started from here decodes untrusted files.
         from_environment = os.environ.pop(TOKEN_VARIABLE, '')
         values.access_token = values.access_token or from_environment
         self.settings = filled(WebSettings, values)

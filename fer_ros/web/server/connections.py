@@ -1,7 +1,7 @@
 """Limits of the connections: how many, how long a client may take, and how much it may send before it is understood.
 
-Connections of those who are admitted are counted apart from those of strangers, so that no stranger, whatever it does,
-takes a place from someone who is in. HTTP and WebSockets themselves are uvicorn's.
+Connections that have sent an admitted request are counted apart from unauthenticated ones, so that no client without
+access, whatever it does, takes a place from a user who is in. HTTP and WebSockets themselves are uvicorn's.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ LINGER = 1.0
 class ConnectionLimits:
     """Limits of the connections."""
 
-    strangers: int = 128
+    unauthenticated: int = 128
     """Maximum number of connections that have sent no admitted request."""
-    strangers_by_address: int = 32
+    unauthenticated_by_address: int = 32
     admitted: int = 256
     """Maximum number of the other connections."""
     admitted_by_address: int = 128
@@ -54,7 +54,7 @@ class Connection:
         return self._owner.admit(self, party(address))
 
     def exclude(self) -> None:
-        """Count it among those of strangers."""
+        """Count it among the unauthenticated ones."""
         self._owner.exclude(self)
 
 
@@ -103,17 +103,18 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits, is_proxy: Callable[[str], bool] = lambda _: False) -> None:
         self.limits = limits
-        # A request of a stranger is answered at once or waits for the stranger: an old one is no loss.
-        self._strangers = _Pool(limits.strangers, limits.strangers_by_address, is_proxy, busy_too=True)
+        # An unauthenticated request is answered at once or waits for its client: an old one is no loss.
+        self._unauthenticated = _Pool(limits.unauthenticated, limits.unauthenticated_by_address, is_proxy,
+                                      busy_too=True)
         self._admitted = _Pool(limits.admitted, limits.admitted_by_address, is_proxy, busy_too=False)
         self._by_transport: dict[asyncio.Transport, Connection] = {}
 
     def open(self, transport: asyncio.Transport, address: str) -> Connection | None:
-        """The connection of `transport`, that of a stranger if it is new; None if there are too many."""
+        """The connection of `transport`, an unauthenticated one if it is new; None if there are too many."""
         if transport in self._by_transport:
             return self._by_transport[transport]
         connection = Connection(self, transport, party(address))
-        if not self._strangers.add(connection, connection.address):
+        if not self._unauthenticated.add(connection, connection.address):
             return None
         self._by_transport[transport] = connection
         return connection
@@ -122,7 +123,7 @@ class Connections:
         """Forget a connection that has ended."""
         connection = self._by_transport.pop(transport, None)
         if connection is not None:
-            self._strangers.remove(connection)
+            self._unauthenticated.remove(connection)
             self._admitted.remove(connection)
 
     def admit(self, connection: Connection, address: str) -> bool:
@@ -130,14 +131,14 @@ class Connections:
         if connection not in self._admitted:
             if not self._admitted.add(connection, address):
                 return False
-            self._strangers.remove(connection)
+            self._unauthenticated.remove(connection)
         return True
 
     def exclude(self, connection: Connection) -> None:
         """As `Connection.exclude`."""
         if connection in self._admitted:
             self._admitted.remove(connection)
-            if not self._strangers.add(connection, connection.address):
+            if not self._unauthenticated.add(connection, connection.address):
                 connection.transport.abort()
 
 

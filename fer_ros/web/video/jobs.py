@@ -35,7 +35,7 @@ TICK = 0.2
 """Seconds between two checks of a process."""
 _MESSAGES = 100
 """Number of failed jobs whose message is kept."""
-# The environment may hold secrets, and the process decodes files of strangers: it gets what it may need.
+# The environment may hold secrets, and the process decodes untrusted files: it gets what it may need.
 _PASSED = {'PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'CONDA_PREFIX', 'AMENT_PREFIX_PATH',
            'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MPLCONFIGDIR', 'USER', 'LOGNAME',
            '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}

@@ -16,6 +16,7 @@ import nicegui
 import pytest
 from dashboard_harness import Dashboard
 from harness import PATIENCE
+from loopback import ended, still_open
 
 from fer_ros.web.server.bodies import PATIENCE as SLOWEST
 from fer_ros.web.server.connections import ConnectionLimits
@@ -99,19 +100,6 @@ def frame(payload: bytes, opcode: int = 1, final: bool = True) -> bytes:
     return bytes([opcode | (0x80 if final else 0)]) + length + bytes(4) + payload
 
 
-def closed(client: socket.socket, within: float) -> bool:
-    """Whether the other side ends the connection in time."""
-    client.settimeout(within)
-    try:
-        while client.recv(1 << 16):
-            pass
-    except TimeoutError:
-        return False
-    except ConnectionError:
-        pass
-    return True
-
-
 def asked(viewer: httpx.Client, path: str) -> int:
     """The status of a request; once more, as browsers do, where the kept connection has just timed out."""
     try:
@@ -127,20 +115,11 @@ def test_hundreds_of_idle_connections_shut_out_nobody(locked):
             assert asked(viewer, '/live/state') == 200
         with locked.client() as newcomer:
             assert asked(newcomer, '/live/state') == 200
-        left = 0
-        for client in idle:
-            client.setblocking(False)
-            try:
-                left += client.recv(1) != b''
-            except BlockingIOError:
-                left += 1
-            except ConnectionError:
-                pass
-        assert left <= LIMITS.strangers_by_address
+        assert still_open(idle) <= LIMITS.unauthenticated_by_address
         with locked.client() as later:
             later.get('/live/state')
         longest = [client for client in idle if client.fileno() >= 0][-1]
-        assert closed(longest, LIMITS.head_s + 5)
+        assert ended(longest, LIMITS.head_s + 5)
         for client in idle:
             client.close()
 
@@ -237,7 +216,7 @@ def test_junk_on_the_websocket_neither_fills_the_log_nor_stops_anybody(open_to_a
             client = open_to_all.websocket()
             with suppress(OSError):
                 client.sendall(raw)
-                closed(client, 0.3)
+                ended(client, 0.3)
             client.close()
             assert viewer.get('/live/state').status_code == 200
     new = open_to_all.log[before:]

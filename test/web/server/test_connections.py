@@ -10,6 +10,7 @@ from functools import partial
 import httpx
 import pytest
 import uvicorn
+from loopback import ended, still_open
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -20,8 +21,8 @@ from fer_ros.web.server.access import Access
 from fer_ros.web.server.connections import ConnectionLimits, Connections, HttpConnection, SocketConnection
 
 TOKEN = 'correct horse battery'
-LIMITS = ConnectionLimits(strangers=12, strangers_by_address=6, admitted=8, admitted_by_address=6, head=4096,
-                          head_s=1.0, rest_s=0.5, stalled_s=1.0)
+LIMITS = ConnectionLimits(unauthenticated=12, unauthenticated_by_address=6, admitted=8, admitted_by_address=6,
+                          head=4096, head_s=1.0, rest_s=0.5, stalled_s=1.0)
 BIG = bytes(32 << 20)
 
 
@@ -88,32 +89,6 @@ def site():
         yield opened
 
 
-def ended(client: socket.socket, within: float = 5.0) -> bool:
-    """Whether the server ends the connection in time; what it sends before is discarded."""
-    client.settimeout(within)
-    try:
-        while client.recv(1 << 16):
-            pass
-    except TimeoutError:
-        return False
-    except ConnectionError:
-        pass
-    return True
-
-
-def still_open(clients: list) -> int:
-    count = 0
-    for client in clients:
-        client.setblocking(False)
-        try:
-            count += client.recv(1) != b''
-        except BlockingIOError:
-            count += 1
-        except ConnectionError:
-            pass
-    return count
-
-
 def answer(client: socket.socket) -> bytes:
     client.settimeout(10)
     received = b''
@@ -127,7 +102,7 @@ def test_idle_connections_of_one_address_take_places_from_nobody_else(site):
     with site.viewer() as viewer:
         idle = [site.connect() for _ in range(60)]
         time.sleep(0.2)
-        assert still_open(idle) <= LIMITS.strangers_by_address
+        assert still_open(idle) <= LIMITS.unauthenticated_by_address
         for _ in range(3):
             assert viewer.get('/').text == '0'
         with site.viewer('127.0.0.3') as newcomer, site.viewer('127.0.0.2') as neighbour:
@@ -140,7 +115,7 @@ def test_idle_connections_of_many_addresses_take_places_from_nobody(site):
     with site.viewer() as viewer:
         idle = [site.connect(source=f'127.0.1.{1 + i // 3}') for i in range(60)]
         time.sleep(0.2)
-        assert still_open(idle) <= LIMITS.strangers
+        assert still_open(idle) <= LIMITS.unauthenticated
         assert viewer.get('/').text == '0'
         with site.viewer('127.0.0.3') as newcomer:
             assert newcomer.get('/').text == '0'
@@ -149,7 +124,7 @@ def test_idle_connections_of_many_addresses_take_places_from_nobody(site):
 
 
 @pytest.mark.parametrize('kind', ['a login that does not end', 'wrong tokens', 'answered, and sends on'])
-def test_busy_connections_of_many_strangers_take_places_from_nobody(site, kind):
+def test_busy_connections_of_many_unauthenticated_clients_take_places_from_nobody(site, kind):
     path, length, body = {'a login that does not end': ('/login', 100, b'token=wr'),
                           'wrong tokens': ('/login', 11, b'token=wrong'),
                           'answered, and sends on': ('/', 1_000_000, b'x')}[kind]
