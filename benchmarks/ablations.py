@@ -28,9 +28,10 @@ from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
 from fer_ros.msfernet.evaluate import predict
 from fer_ros.msfernet.metrics import score, score_raters
 from fer_ros.msfernet.model_card import fill
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters
+from fer_ros.msfernet.network import MSFERNet, count_macs, count_parameters
 from fer_ros.msfernet.train import Recipe, Trainer
 from fer_ros.msfernet.weights import Model, load_model
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 FULL_SIZE_FROM = 0.75
 """Share of a run after which smaller training faces give way to full ones."""

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,6 @@ def _ways(threads: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     from fer_ros.msfernet.preprocessing import network_input
     from fer_ros.msfernet.weights import load_model
     from fer_ros.package_files import shared_file
-    from fer_ros.perception.onnx_runtime import missing
     from fer_ros.perception.recognition import SHIPPED_MODEL, EmotionRecognizer
 
     path = shared_file(SHIPPED_MODEL)
@@ -103,7 +103,7 @@ def _ways(threads: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
 
     ways = {'torch, module by module': eager,
             'torch, frozen': EmotionRecognizer(path, 'cpu', threads, 'torch').probabilities}
-    if not missing():
+    if find_spec('onnx') and find_spec('onnxruntime'):
         import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads

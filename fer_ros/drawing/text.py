@@ -3,7 +3,6 @@
 from functools import lru_cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -12,6 +11,7 @@ from fer_ros.drawing.colours import Colour
 
 @lru_cache(maxsize=32)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    import matplotlib  # late: programs start faster without it, and few draw text at once
     name = 'DejaVuSans-Bold.ttf' if bold else 'DejaVuSans.ttf'
     return ImageFont.truetype(Path(matplotlib.get_data_path(), 'fonts/ttf', name), size)
 

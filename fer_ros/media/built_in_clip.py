@@ -17,7 +17,6 @@ from functools import cache
 
 import cv2
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 DURATION = 16.0
 """Seconds."""
@@ -153,6 +152,7 @@ class BuiltInClip:
     def __init__(self, width: int = 640, height: int = 480, rate: float = 30.0):
         if not 0 < rate < math.inf:
             raise ValueError(f'the rate must be a positive number of frames per second, got {rate}')
+        from scipy.interpolate import PchipInterpolator  # late: it takes 0.3 s to load, and other sources do without
         self.rate = float(rate)
         self._stage = Stage(width, height)
         self._visits = [(name, rows[0][0], rows[-1][0], PchipInterpolator([r[0] for r in rows], [r[1:] for r in rows]))

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from fer_ros.emotions import EMOTIONS, emotion_named
 from fer_ros.msfernet.errors import DataError
-from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.msfernet.votes import CHOICES, read_table, votes_of
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 log = logging.getLogger(__name__)
 

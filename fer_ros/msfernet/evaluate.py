@@ -28,10 +28,11 @@ from fer_ros.msfernet import data, evaluation_figures
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
 from fer_ros.msfernet.metrics import reliability, score, score_raters
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, count_macs, count_parameters, on_device
+from fer_ros.msfernet.network import MSFERNet, count_macs, count_parameters, on_device
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.msfernet.weights import Model, load_model
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 _BATCH = 64
 

@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet.cli import Parser, run
-from fer_ros.msfernet.network import INPUT_SIZE, Output
+from fer_ros.msfernet.network import MSFERNet, Output
 from fer_ros.msfernet.preprocessing import standardised
 from fer_ros.msfernet.weights import Model, load_model
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -56,38 +57,53 @@ def onnx_bytes(model: Model) -> bytes:
     return graph.SerializeToString()
 
 
-def probabilities_onnx(model: Model) -> bytes:
-    """All that the recogniser needs as a serialised ONNX model, so that nothing is copied in between.
+def graph_onnx(architecture: dict[str, Any]) -> bytes:
+    """The graph of `fer_ros.msfernet.prepared_graph`, serialised: all that the recogniser does, without weights.
 
-    Input ``faces``: uint8 (batch, 48, 48), grey; output ``probabilities``: float32 (batch, 7), calibrated. This graph
-    is for use on the spot: it carries no metadata and is not checked, which would take longer than making it.
+    Args:
+        architecture: arguments of `fer_ros.msfernet.network.MSFERNet`.
 
     Raises:
         ImportError: the package onnx is missing.
+        TypeError, ValueError: there is no such architecture.
     """
-    import onnx  # noqa: F401  torch's own error would not be an ImportError
+    import onnx
 
+    with torch.random.fork_rng(devices=[]):
+        module = _Probabilities(MSFERNet(**architecture))
+        for tensor in module.state_dict().values():
+            if tensor.is_floating_point():
+                torch.nn.init.uniform_(tensor)  # all different: the exporter would keep equal ones only once
     example = torch.zeros(2, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
-    return _export_module(_Probabilities(model), example, ['probabilities'])
+    # Without folding of constants, so that the initializers are the tensors of the weights file.
+    graph = onnx.load_from_string(_export_module(module, example, ['probabilities'], folded=False))
+    for tensor in graph.graph.initializer:
+        tensor.ClearField('raw_data')
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key='location', value='the weights file')
+    return graph.SerializeToString()
 
 
 class _Probabilities(nn.Module):
-    def __init__(self, model: Model):
+    def __init__(self, network: MSFERNet):
         super().__init__()
-        self.network = model.network.cpu()
-        self.model = model
+        self.network = network
+        self.register_buffer('temperature', torch.ones(1))
 
     def forward(self, faces: Tensor) -> Tensor:
-        return (self.network(standardised(faces.unsqueeze(1).float())).logits / self.model.temperature).softmax(1)
+        return (self.network(standardised(faces.unsqueeze(1).float())).logits / self.temperature).softmax(1)
 
 
-def _export_module(module: nn.Module, example: Tensor, outputs: list[str]) -> bytes:
+def _export_module(module: nn.Module, example: Tensor, outputs: list[str], *, folded: bool = True) -> bytes:
     buffer: Any = io.BytesIO()  # which the older exporter takes, and its types do not name
     with torch.no_grad(), warnings.catch_warnings():
         # The newer exporter (dynamo=True) needs onnxscript, which wants a newer onnx than MediaPipe's protobuf allows.
         warnings.simplefilter('ignore', DeprecationWarning)
-        torch.onnx.export(module.eval(), (example,), buffer, dynamo=False, opset_version=OPSET, input_names=['faces'],
-                          output_names=outputs, dynamic_axes={name: {0: 'batch'} for name in ('faces', *outputs)})
+        torch.onnx.export(
+            module.eval(), (example,), buffer, dynamo=False, opset_version=OPSET, input_names=['faces'],
+            output_names=outputs, dynamic_axes={name: {0: 'batch'} for name in ('faces', *outputs)},
+            do_constant_folding=folded,
+            training=torch.onnx.TrainingMode.EVAL if folded else torch.onnx.TrainingMode.PRESERVE)
     return buffer.getvalue()
 
 

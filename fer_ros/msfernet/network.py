@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet.blocks import MultiScaleConv, MultiScaleResidualBlock
-
-INPUT_SIZE = 48
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 
 class Output(NamedTuple):

@@ -32,10 +32,11 @@ from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.distillation import soft_labels
 from fer_ros.msfernet.losses import ProjectionHead, soft_cross_entropy, supervised_contrastive_loss
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet, on_device
+from fer_ros.msfernet.network import MSFERNet, on_device
 from fer_ros.msfernet.preprocessing import network_input, standardised
 from fer_ros.msfernet.votes import raters_probabilities, raters_weight
 from fer_ros.msfernet.weights import Model, WeightsError, load_model, read_tensors, save_model, write_tensors
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 
 @dataclass(frozen=True)

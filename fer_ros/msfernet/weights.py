@@ -1,24 +1,21 @@
 """Weights files: safetensors with everything needed to use them as metadata. No pickle is ever read."""
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
+from fer_ros.msfernet import weights_file
+from fer_ros.msfernet.network import MSFERNet
+from fer_ros.msfernet.weights_file import FORMAT, INPUT_SIZE, Weights, WeightsError, read_weights
 
-FORMAT = 'fer_ros/msfernet/2'
-
-
-class WeightsError(Exception):
-    """A weights file cannot be used; the text names the file, what is wrong and the remedy."""
+__all__ = ['Model', 'WeightsError', 'build', 'load_model', 'read_tensors', 'save_model', 'write_tensors']
 
 
 @dataclass
@@ -50,28 +47,21 @@ def load_model(path: str | Path) -> Model:
     Raises:
         WeightsError: there is no such file, it is truncated, not safetensors, or not MSFERNet's.
     """
-    tensors, metadata = read_tensors(path)
-    if metadata.get('format') != FORMAT:
-        raise WeightsError(f'{path} is not an MSFERNet weights file: its format is {metadata.get("format")!r}, '
-                           f'expected {FORMAT!r}; use a file written by fer_ros.msfernet.train')
+    return build(read_weights(path))
+
+
+def build(weights: Weights) -> Model:
+    """The network with `weights`, in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: the tensors do not fit the architecture.
+    """
     try:
-        labels = tuple(json.loads(metadata['labels']))
-        if labels != EMOTIONS or int(metadata['input_size']) != INPUT_SIZE:
-            raise ValueError(f'labels {labels} at {metadata["input_size"]} pixels, '
-                             f'expected {EMOTIONS} at {INPUT_SIZE}')
-        network = MSFERNet(**json.loads(metadata['architecture']))
-        network.load_state_dict(tensors)
-        model = Model(network.eval(), float(metadata['temperature']), float(metadata['fer2013_temperature']),
-                      json.loads(metadata['training']))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f'{path} does not fit this version of MSFERNet: {str(error).splitlines()[0]}; '
-                           'train or export it again') from error
-    temperatures = (model.temperature, model.fer2013_temperature)
-    if not all(map(math.isfinite, temperatures)) or not all(torch.isfinite(t).all() for t in tensors.values()):
-        raise WeightsError(f'{path} holds values that are not finite; restore the file')
-    if min(temperatures) <= 0:
-        raise WeightsError(f'{path} has the temperatures {temperatures}, which must be above 0; restore the file')
-    return model
+        network = MSFERNet(**weights.architecture)
+        network.load_state_dict(_torch(weights.tensors))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise weights.mismatch(error) from error
+    return Model(network.eval(), weights.temperature, weights.fer2013_temperature, weights.training)
 
 
 def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -85,13 +75,9 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         WeightsError: there is no such file, or it is truncated or not safetensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f'no weights file at {path}: give the path of a .safetensors file')
-    try:
-        with safe_open(path, 'pt') as file:
-            names = file.keys()  # not an iterable itself
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f'{path} is not a complete safetensors file ({error}); '
-                           'restore it, and never use pickled .pt or .pth files here') from error
+    tensors, metadata = weights_file.read_tensors(path)
+    return _torch(tensors), metadata
+
+
+def _torch(tensors: dict[str, np.ndarray]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}

@@ -4,9 +4,10 @@ import importlib
 import sys
 import threading
 from contextlib import suppress
+from importlib.util import find_spec
 
 MODULES = ('fer_ros.perception.pipeline',)
-"""What a node imports when it is configured; with it come torch, OpenCV and what runs network and detector."""
+"""What a node imports when it is configured."""
 REMEDY = ("install what requirements/robot.txt of fer_ros names into the workspace's virtual environment, and activate "
           'that before ROS programs are started')
 
@@ -28,9 +29,12 @@ def _load() -> None:
             importlib.import_module(module)
         except Exception:  # of every kind, from foreign libraries; the import is tried again where it is needed
             return
-    from fer_ros.perception import detector_models
-    for module in ('onnxruntime', 'torch.onnx', 'mediapipe.python.solutions.face_detection'
-                   if detector_models.has_solutions() else 'ai_edge_litert.interpreter'):
+    from fer_ros.perception import detector_models, recognition
+    needed = ['mediapipe.python.solutions.face_detection' if detector_models.has_solutions()
+              else 'ai_edge_litert.interpreter', 'scipy.optimize']
+    needed.append('fer_ros.perception.torch_runtime' if recognition.gpu_possible() or not find_spec('onnxruntime')
+                  else 'onnxruntime')
+    for module in needed:
         # Not all are needed: it depends on parameters, and on what is installed, what runs network and detector.
         with suppress(Exception):
             importlib.import_module(module)

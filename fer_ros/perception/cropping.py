@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fer_ros.msfernet.network import INPUT_SIZE
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 from fer_ros.perception.detection import Detection
 
 MAX_TILT = math.radians(45)

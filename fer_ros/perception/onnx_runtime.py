@@ -1,6 +1,6 @@
 """The network in ONNX Runtime on the CPU, about twice as fast there as PyTorch for a single face.
 
-The graph is built from the weights in memory, so there is only one model file.
+The graph takes its weights from the weights file in memory, so there is only one model file to exchange.
 """
 
 import sys
@@ -9,18 +9,18 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from fer_ros.msfernet.export import probabilities_onnx
-from fer_ros.msfernet.network import INPUT_SIZE
-from fer_ros.msfernet.weights import Model
+from fer_ros.msfernet import prepared_graph
+from fer_ros.msfernet.weights_file import INPUT_SIZE, Weights
 from fer_ros.perception.runtime import RuntimeFailure, first_line
 
 # A newer onnx needs a newer protobuf than MediaPipe allows, which later Pythons do without.
 INSTALL = f'pip install onnx=={"1.17.0" if sys.version_info < (3, 13) else "1.23.2"} onnxruntime'
 
 
-def missing() -> str:
+def missing(weights: Weights) -> str:
     """The missing dependencies of `OnnxRuntime`, with the remedy; empty if there are none."""
-    names = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
+    needed = ['onnxruntime'] if prepared_graph.prepared(weights.architecture) else ['onnx', 'onnxruntime']
+    names = [name for name in needed if find_spec(name) is None]
     return f'{" and ".join(names)} not installed: {INSTALL}' if names else ''
 
 
@@ -28,19 +28,19 @@ class OnnxRuntime:
     """A `fer_ros.perception.runtime.Runtime`.
 
     Args:
-        model: the network, on the CPU.
+        weights: of the network.
         threads: number of threads that share the faces of a batch. A single face is classified by one thread: its
             convolutions are so small that sharing them costs much processor time for little gain.
 
     Raises:
-        RuntimeFailure: onnx or onnxruntime is missing or does not work.
+        RuntimeFailure: what `missing` names is missing, or does not work, or the weights do not fit.
     """
 
     name = 'onnxruntime'
     device = 'cpu'
 
-    def __init__(self, model: Model, threads: int = 1):
-        if told := missing():
+    def __init__(self, weights: Weights, threads: int = 1):
+        if told := missing(weights):
             raise RuntimeFailure(told)
         try:
             import onnxruntime
@@ -49,7 +49,10 @@ class OnnxRuntime:
             options.intra_op_num_threads = options.inter_op_num_threads = 1
             # Python exceptions report errors; by default they are also written to stderr.
             options.log_severity_level = 4
-            self._session = onnxruntime.InferenceSession(probabilities_onnx(model), options,
+            tensors = prepared_graph.initializers(weights)
+            options.add_external_initializers(
+                list(tensors), [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in tensors.values()])
+            self._session = onnxruntime.InferenceSession(prepared_graph.graph(weights), options,
                                                          providers=['CPUExecutionProvider'])
             self._threads = threads
             self._pool = ThreadPoolExecutor(threads - 1, 'onnx_runtime') if threads > 1 else None

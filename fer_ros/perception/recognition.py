@@ -1,22 +1,23 @@
-"""From cropped faces to the probabilities of the seven emotions, on the CPU or a GPU."""
+"""From cropped faces to the probabilities of the seven emotions, on the CPU or a GPU.
 
+torch takes seconds and 200 MB to load, so that it is imported only where it runs the network or finds the GPU.
+"""
+
+import ctypes
 import logging
 import os
 import re
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fer_ros.emotions import EMOTIONS
-from fer_ros.msfernet.network import INPUT_SIZE
-from fer_ros.msfernet.weights import Model, WeightsError, load_model
+from fer_ros.msfernet.weights_file import INPUT_SIZE, Weights, WeightsError, read_weights
 from fer_ros.package_files import shared_file
 from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.perception import PipelineError, onnx_runtime
 from fer_ros.perception.onnx_runtime import OnnxRuntime
 from fer_ros.perception.runtime import Runtime, RuntimeFailure
-from fer_ros.perception.torch_runtime import TorchRuntime
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class EmotionRecognizer:
     def __init__(self, model_path: str | Path = '', device: str = 'auto', threads: int = 1, runtime: str = 'auto'):
         try:
             path = Path(model_path) if model_path else shared_file(SHIPPED_MODEL)
-            model = load_model(path)
+            weights = read_weights(path)
         except (WeightsError, FileNotFoundError) as error:
             raise RecognizerError(str(error)) from error
         if threads < 1:
@@ -55,10 +56,9 @@ class EmotionRecognizer:
         if runtime not in RUNTIMES:
             raise RecognizerError(f'unknown runtime {runtime!r}: choose one of {", ".join(RUNTIMES)}')
         threads = min(threads, len(os.sched_getaffinity(0)))  # more threads would only wait for each other
-        torch.set_num_threads(threads)
         try:
-            self._runtime = _start(model, device, threads, runtime)
-        except RuntimeFailure as error:
+            self._runtime = _start(weights, device, threads, runtime)
+        except (RuntimeFailure, WeightsError) as error:
             raise RecognizerError(str(error)) from error
         self.model_name = path.name
 
@@ -96,44 +96,67 @@ class EmotionRecognizer:
             raise RecognizerError(str(error)) from error
 
 
-def _start(model: Model, device: str, threads: int, runtime: str) -> Runtime:
+def _start(weights: Weights, device: str, threads: int, runtime: str) -> Runtime:
     place = _choose_device(device, cpu_only=runtime == 'onnxruntime')
-    if place.type == 'cuda':
+    if place != 'cpu':
         try:
-            return TorchRuntime(model, place)
+            return _torch_runtime(weights, place, threads)
         except RuntimeFailure as error:
             if device != 'auto':
                 raise
             log.warning('%s; falling back to the CPU', error)
-            model.network.cpu()
-            place = torch.device('cpu')
     if runtime == 'torch':
-        return TorchRuntime(model, place)
+        return _torch_runtime(weights, 'cpu', threads)
     try:
-        return OnnxRuntime(model, threads)
+        return OnnxRuntime(weights, threads)
     except RuntimeFailure as error:
+        fallback = _torch_runtime(weights, 'cpu', threads)  # raises WeightsError if it is the weights that do not fit
         if runtime == 'onnxruntime':
             raise
         # Not installing it is a valid choice; an installation that fails deserves a warning.
-        log.log(logging.INFO if onnx_runtime.missing() else logging.WARNING,
+        log.log(logging.INFO if onnx_runtime.missing(weights) else logging.WARNING,
                 'Using PyTorch, which is slower than ONNX Runtime on a CPU: %s', error)
-        return TorchRuntime(model, place)
+        return fallback
 
 
-def _choose_device(device: str, cpu_only: bool = False) -> torch.device:
+def _torch_runtime(weights: Weights, place: str, threads: int) -> Runtime:
+    import torch
+
+    from fer_ros.msfernet.weights import build
+    from fer_ros.perception.torch_runtime import TorchRuntime
+    torch.set_num_threads(threads)
+    return TorchRuntime(build(weights), torch.device(place))
+
+
+def gpu_possible() -> bool:
+    """Whether a driver that torch could use is there: NVIDIA's library, or the device of AMD's driver."""
+    try:
+        ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return os.path.exists('/dev/kfd')
+    return True
+
+
+def _choose_device(device: str, cpu_only: bool = False) -> str:
+    """'cpu' or 'cuda:N'."""
     if device not in ('auto', 'cpu') and not re.fullmatch(r'cuda(:\d+)?', device):
         raise RecognizerError(f'unknown device {device!r}: choose auto, cpu, cuda or cuda:N')
     if cpu_only and device.startswith('cuda'):
         raise RecognizerError(f'the runtime onnxruntime runs on the CPU only, not on {device}: set runtime to torch or '
                               'auto, or device to cpu')
     if device == 'cpu' or cpu_only:
-        return torch.device('cpu')
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return 'cpu'
+    count = _count_gpus() if device != 'auto' or gpu_possible() else 0
     number = int(device.partition(':')[2] or 0)
     if number < count:
-        return torch.device('cuda', number)
+        return f'cuda:{number}'
     if device == 'auto':
         log.info('No CUDA device found: the network runs on the CPU.')
-        return torch.device('cpu')
+        return 'cpu'
     there = f'only cuda:0 to cuda:{count - 1} are present' if count else 'torch finds no CUDA device'
     raise RecognizerError(f'device {device} is not available: {there}; set device to auto or cpu')
+
+
+def _count_gpus() -> int:
+    import torch
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import Model
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 from fer_ros.perception.runtime import RuntimeFailure, first_line
 
 PRECISIONS = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}

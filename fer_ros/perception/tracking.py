@@ -4,7 +4,6 @@ import random
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception.detection import Detection
@@ -142,8 +141,7 @@ class FaceTracker:
         cost = _costs(predicted, np.array([d.box for d in detections]), reach) + extra[:, None]
         # With a uniform cost of impossible pairs, an unmatched face is weighed against two poor matches.
         cost = np.minimum(cost, MAX_COST)
-        return {int(column): self._tracks[row] for row, column in zip(*linear_sum_assignment(cost), strict=True)
-                if cost[row, column] < MAX_COST}
+        return {int(column): self._tracks[row] for row, column in _cheapest(cost) if cost[row, column] < MAX_COST}
 
     def _new_id(self) -> str:
         living = self.living_ids
@@ -152,6 +150,14 @@ class FaceTracker:
             face_id = f'f{self._count}' if self._deterministic else 'f' + ''.join(random.choices(_LETTERS, k=4))
             if face_id not in living:
                 return face_id
+
+
+def _cheapest(cost: np.ndarray) -> list[tuple[int, int]]:
+    """Rows and columns of the assignment with the least sum."""
+    if 1 in cost.shape:
+        return [divmod(int(cost.argmin()), cost.shape[1])]
+    from scipy.optimize import linear_sum_assignment  # late: it takes 0.3 s to load, and one face does not need it
+    return list(zip(*linear_sum_assignment(cost), strict=True))
 
 
 def _costs(tracks: np.ndarray, detections: np.ndarray, reach: np.ndarray) -> np.ndarray:

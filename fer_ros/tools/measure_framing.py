@@ -16,8 +16,8 @@ from tqdm import tqdm
 from fer_ros.emotions import decide
 from fer_ros.msfernet import data
 from fer_ros.msfernet.errors import DataError
-from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.msfernet.votes import labelled, plurality
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 from fer_ros.perception import PipelineError
 from fer_ros.perception.cropping import FRAMING, BoxFraming, KeypointFraming, crop_faces, eyes_and_mouth
 from fer_ros.perception.detection import DETECTORS, Detection, FaceDetector, create_detector

@@ -17,9 +17,9 @@ from msfernet_support import SHIPPED
 
 from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet.evaluate import checksum
-from fer_ros.msfernet.network import INPUT_SIZE
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import load_model
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 GOLDEN = Path(__file__).with_name('golden.json')
 

@@ -9,10 +9,11 @@ from msfernet_support import face_set, write_split
 
 from fer_ros.msfernet import train as train_module
 from fer_ros.msfernet.losses import soft_cross_entropy
-from fer_ros.msfernet.network import INPUT_SIZE, MSFERNet
+from fer_ros.msfernet.network import MSFERNet
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.train import Recipe, Trainer, main
 from fer_ros.msfernet.weights import WeightsError, load_model, read_tensors, write_tensors
+from fer_ros.msfernet.weights_file import INPUT_SIZE
 
 TINY = Recipe(epochs=3, batch_size=8, learning_rate=0.05, sizes=((0.0, 32), (0.5, INPUT_SIZE)))
 

@@ -1,20 +1,25 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from harness import ROOT
 
 from fer_ros.nodes import libraries
+from fer_ros.perception.recognition import gpu_possible
 
 
 def test_what_a_configured_node_needs_is_loaded_from_the_start():
-    program = ('import sys; from fer_ros.nodes import libraries; before = "torch" in sys.modules; '
-               'libraries.load_in_background().join(); '
-               'print(before, "torch" in sys.modules, "onnxruntime" in sys.modules)')
+    """torch, which takes seconds, only where it will run the network."""
+    network = 'fer_ros.perception.torch_runtime' if gpu_possible() or not find_spec('onnxruntime') else 'onnxruntime'
+    names = ('fer_ros.perception.pipeline', network, 'torch')
+    program = ('import sys; from fer_ros.nodes import libraries; '
+               f'before = [name in sys.modules for name in {names}]; libraries.load_in_background().join(); '
+               f'print(*before, *(name in sys.modules for name in {names}))')
     done = subprocess.run([sys.executable, '-c', program], cwd=ROOT, capture_output=True, text=True, timeout=300,
                           check=True)
-    assert done.stdout.split()[:2] == ['False', 'True']
+    assert done.stdout.split() == ['False'] * 3 + ['True', 'True', str(network != 'onnxruntime')]
     assert not done.stderr
 
 
@@ -31,13 +36,15 @@ def test_what_is_missing_is_named_with_the_remedy():
     assert 'requirements/robot.txt' in told and '\n' not in told
 
 
-def test_a_node_without_torch_ends_with_one_line(tmp_path):
+@pytest.mark.parametrize(('library', 'arguments'), [
+    ('safetensors', ()), ('torch', ('--ros-args', '-p', 'runtime:=torch'))])
+def test_a_node_without_a_library_ends_with_one_line(tmp_path, library, arguments):
     """As where the workspace's virtual environment is not activated."""
-    (tmp_path / 'torch.py').write_text('raise ModuleNotFoundError("No module named \'torch\'", name="torch")')
-    done = subprocess.run([sys.executable, '-m', 'fer_ros.nodes.fer_node'], cwd=ROOT, capture_output=True, text=True,
-                          timeout=300, check=False, env={**os.environ, 'PYTHONPATH': str(tmp_path)})
+    (tmp_path / f'{library}.py').write_text(f'raise ModuleNotFoundError("No module named {library}", name="{library}")')
+    done = subprocess.run([sys.executable, '-m', 'fer_ros.nodes.fer_node', *arguments], cwd=ROOT, capture_output=True,
+                          text=True, timeout=300, check=False, env={**os.environ, 'PYTHONPATH': str(tmp_path)})
     assert done.returncode == 1
-    assert 'torch is not installed for' in done.stderr
+    assert f'{library} is not installed for' in done.stderr
     assert 'Traceback' not in done.stderr
 
 

@@ -1,13 +1,18 @@
 import logging
 import pickle
+import subprocess
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 from fer_ros.media.built_in_clip import portraits
+from fer_ros.msfernet import prepared_graph
+from fer_ros.msfernet.network import MSFERNet
 from fer_ros.msfernet.preprocessing import network_input
-from fer_ros.msfernet.weights import load_model
+from fer_ros.msfernet.weights import Model, load_model, read_tensors, save_model, write_tensors
 from fer_ros.perception import onnx_runtime, recognition
 from fer_ros.perception.cropping import FRAMING, crop_faces
 from fer_ros.perception.detection import create_detector
@@ -15,7 +20,7 @@ from fer_ros.perception.recognition import EmotionRecognizer, RecognizerError
 from fer_ros.perception.runtime import RuntimeFailure
 from fer_ros.perception.torch_runtime import TorchRuntime
 
-needs_onnx = pytest.mark.skipif(bool(onnx_runtime.missing()), reason=onnx_runtime.missing())
+needs_onnx = pytest.mark.skipif(find_spec('onnxruntime') is None, reason='onnxruntime is not installed')
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 ON_CPU = ['torch', pytest.param('onnxruntime', marks=needs_onnx)]
 
@@ -119,6 +124,7 @@ def test_pickle_is_never_loaded(tmp_path, save):
 
 @pytest.fixture
 def no_gpu(monkeypatch):
+    monkeypatch.setattr(recognition, 'gpu_possible', lambda: True)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 0)
 
@@ -152,6 +158,7 @@ def test_auto_falls_back_when_the_gpu_does_not_work(monkeypatch, shipped_model, 
         return works(self, module)
 
     monkeypatch.setattr(TorchRuntime, '_prepare', prepare)
+    monkeypatch.setattr(recognition, 'gpu_possible', lambda: True)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     for runtime in ('auto', 'torch'):
@@ -170,24 +177,96 @@ def test_auto_takes_onnx_runtime_on_the_cpu(shipped_model):
     assert EmotionRecognizer(shipped_model, 'auto', runtime='onnxruntime').device == 'cpu'
 
 
-@pytest.mark.parametrize('package', ['onnx', 'onnxruntime'])
-def test_without_onnx_runtime(monkeypatch, shipped_model, caplog, package):
-    found = onnx_runtime.find_spec
-    monkeypatch.setattr(onnx_runtime, 'find_spec', lambda name: None if name == package else found(name))
+def without(monkeypatch, *packages):
+    found = find_spec
+    monkeypatch.setattr(onnx_runtime, 'find_spec', lambda name: None if name in packages else found(name))
+
+
+def test_without_onnx_runtime(monkeypatch, shipped_model, caplog):
+    without(monkeypatch, 'onnxruntime')
     with caplog.at_level(logging.INFO, recognition.__name__):
         assert EmotionRecognizer(shipped_model, 'cpu').runtime == 'torch'
-    assert f'{package} not installed: pip install onnx' in caplog.text
-    with pytest.raises(RecognizerError, match=f'^{package} not installed: pip install onnx==1.17.0 onnxruntime$'):
+    assert f'onnxruntime not installed: {onnx_runtime.INSTALL}' in caplog.text
+    with pytest.raises(RecognizerError, match=f'^onnxruntime not installed: {onnx_runtime.INSTALL}$'):
         EmotionRecognizer(shipped_model, 'cpu', runtime='onnxruntime')
 
 
 @needs_onnx
+def test_the_shipped_network_needs_no_onnx(monkeypatch, shipped_model):
+    without(monkeypatch, 'onnx')
+    assert EmotionRecognizer(shipped_model, 'cpu').runtime == 'onnxruntime'
+
+
+@pytest.fixture
+def other_architecture(tmp_path):
+    """Weights of an architecture that has no prepared graph."""
+    torch.manual_seed(0)
+    path = tmp_path / 'other.safetensors'
+    save_model(path, Model(MSFERNet(stem=8, widths=(8, 8), depths=(1, 1), attention=False).eval(), temperature=1.5))
+    return path
+
+
+@needs_onnx
+def test_other_architectures_are_exported(other_architecture, crops):
+    pytest.importorskip('onnx')
+    by_runtime = [EmotionRecognizer(other_architecture, 'cpu', runtime=runtime) for runtime in ('onnxruntime', 'torch')]
+    one, other = (recognizer.probabilities(crops) for recognizer in by_runtime)
+    assert np.abs(one - other).max() < 1e-5
+
+
+def test_other_architectures_without_onnx(monkeypatch, other_architecture, caplog):
+    without(monkeypatch, 'onnx')
+    with caplog.at_level(logging.INFO, recognition.__name__):
+        assert EmotionRecognizer(other_architecture, 'cpu').runtime == 'torch'
+    assert f'onnx not installed: {onnx_runtime.INSTALL}' in caplog.text
+
+
+@pytest.mark.parametrize('runtime', ['auto', 'torch', pytest.param('onnxruntime', marks=needs_onnx)])
+@pytest.mark.parametrize('change', ['none', 'shape', 'name'])
+def test_weights_that_do_not_fit_their_architecture(tmp_path, shipped_model, runtime, change):
+    tensors, metadata = read_tensors(shipped_model)
+    bias = tensors.pop('classifier.bias')
+    tensors |= {'none': {}, 'shape': {'classifier.bias': bias[:3].clone()}, 'name': {'bias': bias}}[change]
+    write_tensors(tmp_path / 'changed.safetensors', tensors, metadata)
+    with pytest.raises(RecognizerError, match=r'changed\.safetensors does not fit this version of MSFERNet'):
+        EmotionRecognizer(tmp_path / 'changed.safetensors', 'cpu', runtime=runtime)
+
+
+@needs_onnx
 def test_onnx_runtime_that_is_broken(monkeypatch, shipped_model, caplog):
-    monkeypatch.setattr(onnx_runtime, 'probabilities_onnx', lambda model: b'no graph')
+    monkeypatch.setattr(prepared_graph, 'graph', lambda weights: b'no graph')
     assert EmotionRecognizer(shipped_model, 'cpu').runtime == 'torch'
     assert 'ONNX Runtime cannot run the network (InvalidProtobuf' in caplog.text
     with pytest.raises(RecognizerError, match=r'cannot run the network .*: set runtime to torch, or pip install'):
         EmotionRecognizer(shipped_model, 'cpu', runtime='onnxruntime')
+
+
+@needs_onnx
+def test_a_frame_needs_neither_torch_nor_onnx(shipped_model):
+    """They would take seconds and 200 MB of every program."""
+    code = ('import sys\n'
+            'from fer_ros.media.built_in_clip import BuiltInClip\n'
+            'from fer_ros.perception.pipeline import FacePipeline\n'
+            'with FacePipeline() as pipeline:\n'
+            '    assert pipeline.process(BuiltInClip().frame(0), 0.0).faces\n'
+            "print(*sorted({'torch', 'onnx'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == ''
+
+
+@pytest.mark.parametrize(('driver', 'device', 'possible'), [
+    (True, False, True), (False, True, True), (False, False, False)])
+def test_torch_is_asked_for_a_gpu_only_where_a_driver_is(monkeypatch, shipped_model, driver, device, possible):
+    def load(name):
+        if not driver:
+            raise OSError(name)
+
+    asked = []
+    monkeypatch.setattr(recognition.ctypes, 'CDLL', load)
+    monkeypatch.setattr(recognition.os.path, 'exists', lambda path: device)
+    monkeypatch.setattr(recognition, '_count_gpus', lambda: asked.append(True) or 0)
+    assert EmotionRecognizer(shipped_model, 'auto').device == 'cpu'
+    assert bool(asked) == possible
 
 
 def test_onnx_runtime_is_for_the_cpu(shipped_model):
