@@ -12,7 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fer_ros
@@ -74,6 +75,21 @@ class Restarts:
         return True
 
 
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Signals take effect after the block: in the middle of it they would leave a process behind."""
+    noted: list[int] = []
+    before = {number: signal.signal(number, lambda sent, _: noted.append(sent))
+              for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for restored, handler in before.items():
+            signal.signal(restored, handler)
+        for sent in noted[:1]:
+            signal.raise_signal(sent)
+
+
 class Processes:
     """Nodes of this package as child processes, each in its own process group and with its own log file."""
 
@@ -88,7 +104,7 @@ class Processes:
         own = {key: value for key, value in self._environment.items() if key != TOKEN_VARIABLE or name == 'dashboard'}
         self._arguments[name] = arguments
         # A restarted process adds to its log.
-        with self._log(name).open('ab' if name in self._running else 'wb') as log:
+        with self._log(name).open('ab' if name in self._running else 'wb') as log, _signals_deferred():
             self._running[name] = subprocess.Popen(
                 [sys.executable, '-m', f'fer_ros.nodes.{name}', *arguments], stdin=subprocess.DEVNULL,
                 stdout=None if to_terminal else log, stderr=log, env=own, start_new_session=True)
@@ -152,16 +168,17 @@ class Processes:
 
     def end(self) -> None:
         """Interrupt every process, wait for it, and kill the process groups of those that do not end."""
-        for number, seconds in ((signal.SIGINT, GRACE), (signal.SIGKILL, GRACE)):
-            for process in self._running.values():
-                if process.poll() is None:
-                    os.killpg(process.pid, number)
-            end = time.monotonic() + seconds
-            for process in self._running.values():
-                try:
-                    process.wait(max(0.0, end - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    continue
+        with _signals_deferred():
+            for number, seconds in ((signal.SIGINT, GRACE), (signal.SIGKILL, GRACE)):
+                for process in self._running.values():
+                    if process.poll() is None:
+                        os.killpg(process.pid, number)
+                end = time.monotonic() + seconds
+                for process in self._running.values():
+                    try:
+                        process.wait(max(0.0, end - time.monotonic()))
+                    except subprocess.TimeoutExpired:
+                        continue
 
     def log(self, name: str) -> str:
         """The log of `name` so far."""

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -182,6 +183,35 @@ def test_a_signal_ends_everything_it_started(start, tmp_path, number):
     assert process.returncode == 130
     assert err == ''
     assert not processes_with(str(tmp_path))
+
+
+@pytest.fixture
+def raising_sigterm():
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures('raising_sigterm')
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_process_starts_leaves_none_behind(tmp_path, monkeypatch, number):
+    """Also not where it comes again, impatiently, while the processes end."""
+    started = []
+
+    def popen(*_, **__):
+        started.append(subprocess.Popen(['sleep', '600'], start_new_session=True))
+        signal.raise_signal(number)
+        return started[0]
+
+    processes = demo.Processes(tmp_path, dict(os.environ))
+    monkeypatch.setattr(demo, 'subprocess', SimpleNamespace(Popen=popen, **{
+        name: getattr(subprocess, name) for name in ('DEVNULL', 'TimeoutExpired')}))
+    with pytest.raises(KeyboardInterrupt):
+        processes.start('fer_node')
+    monkeypatch.setattr(demo.os, 'killpg', lambda group, sent: (signal.raise_signal(number), os.kill(group, sent)))
+    with pytest.raises(KeyboardInterrupt):
+        processes.end()
+    assert started[0].poll() == -signal.SIGINT
 
 
 def test_a_process_that_does_not_end_is_killed_with_its_group(tmp_path, monkeypatch):
