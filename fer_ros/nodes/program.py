@@ -17,7 +17,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from fer_ros.nodes.memory import share_arenas
+from fer_ros.nodes.memory import tune_allocator
 from fer_ros.nodes.shared_memory import remove_orphans
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -87,7 +87,7 @@ def run(name: str, create: Callable[[], Node], args: list[str] | None = None) ->
         The exit code: 0 after SIGINT, SIGTERM or a `Stop` without text, else 1.
     """
     node = executor = None
-    share_arenas()
+    tune_allocator()
     remove_orphans()
     try:
         # The handlers of rclpy shut down all communication before the node could announce its end.
