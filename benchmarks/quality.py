@@ -4,10 +4,12 @@
     python -m benchmarks.quality --data DIR --votes FILE --fit
 
 Validation faces are degraded in many ways. The polynomial is fitted, by least squares, to the agreement under each
-condition on one half of the faces; the table is of the other half.
+condition on one half of the faces; the table is of the other half. A second table is of the detector's score, with
+clean and covered faces.
 """
 
 import argparse
+import itertools
 import sys
 import time
 from pathlib import Path
@@ -23,14 +25,20 @@ from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.evaluate import predict
 from fer_ros.msfernet.model_card import fill
 from fer_ros.msfernet.votes import labelled, plurality
-from fer_ros.msfernet.weights import load_model
+from fer_ros.msfernet.weights import Model, load_model
 from fer_ros.package_files import shared_file
 from fer_ros.perception import quality
+from fer_ros.perception.detection import create_detector
+from fer_ros.tools.measure_framing import enlarge, find
 
 LOWEST = 0.55
 """Agreement at which quality is 0: more than always saying neutral or happy gets, and of no use."""
-COVERED = ('mask', 'dark glasses', 'tilt of 30°')
+COVERED = ('mask', 'dark glasses')
+"""Conditions that are told from the detector's score."""
+NOT_TOLD = (*COVERED, 'tilt of 30°')
 """Conditions that are not told from the picture."""
+SCORES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 1.0)
+"""Limits of the rows of the table of scores."""
 MOST_OVEREXPOSED = 0.1
 """Mean share of overexposed pixels from which on a condition is not one of the polynomial."""
 MOST = 1700
@@ -41,7 +49,7 @@ def cases() -> dict[str, tuple[conditions.Change, float]]:
     """By name: what is done to a face, and the side in pixels that it then has."""
     sides = {'face of 24 px': 24.0, 'face of 16 px': 16.0, '24 px and JPEG 30': 24.0}
     found = {name: (change, sides.get(name, 48.0)) for name, change in conditions.CONDITIONS.items()
-             if name not in COVERED}
+             if name not in NOT_TOLD}
     found |= {f'face of {side} px': (conditions.small(side), float(side)) for side in (36, 30, 20, 12)}
     found |= {f'defocus, sigma {sigma:g} px': (conditions.defocus(sigma), 48.0) for sigma in (0.7, 1, 1.5, 2, 3)}
     found |= {f'light × {gain:g}': (conditions.light(gain), 48.0) for gain in (0.03, 0.05, 0.5, 1.5, 2, 3, 5)}
@@ -94,9 +102,33 @@ def _measure(options: argparse.Namespace) -> None:
         f'{rank:.2f}; {1e6 * np.median(seconds):.0f} µs per face.', '',
         '| condition | quality, mean ± sd | agreement with the raters |', '| --- | ---: | ---: |',
         *(f'| {name} | {value.mean():.2f} ± {value.std():.2f} | {100 * right:.1f} % |' for name, value, right in told)))
-    print(text)
+    scores = covered(faces.images[chosen], labels[chosen], model)
+    print(text, scores, sep='\n\n')
     if options.docs:
-        write_file(options.docs, fill(options.docs.read_text(encoding='utf-8'), 'quality', text).encode())
+        filled = fill(options.docs.read_text(encoding='utf-8'), 'quality', text)
+        write_file(options.docs, fill(filled, 'quality by score', scores).encode())
+
+
+def covered(images: np.ndarray, labels: np.ndarray, model: Model) -> str:
+    """The table of scores: faces enlarged for the detector, clean and covered."""
+    detector = create_detector('short')
+    scores, right = [], []
+    for name in ('clean', *COVERED):
+        changed = conditions.apply(name, images)
+        right.append(decide(predict(model, changed).raters) == labels)
+        found = [find(detector, enlarge(face)[0]) for face in tqdm(changed, desc=name, unit='face')]
+        scores.append([detection.score if detection else np.nan for detection in found])
+    detector.close()
+    score, agrees = np.concatenate(scores), np.concatenate(right)
+    lines = [f'{len(images)} faces, clean, with a mask and with dark glasses; found: '
+             + ', '.join(f'{name} {np.isfinite(part).mean():.0%}' for name, part in
+                         zip(('clean', *COVERED), scores, strict=True)) + '.', '',
+             '| score | faces | agreement with the raters | factor |', '| --- | ---: | ---: | ---: |']
+    for low, high in itertools.pairwise(SCORES):
+        chosen = (score >= low) & (score < high)
+        factor = np.interp(score[chosen], *zip(*quality.SCORED, strict=True)).mean()
+        lines.append(f'| {low:g} to {high:g} | {chosen.sum()} | {100 * agrees[chosen].mean():.1f} % | {factor:.2f} |')
+    return '\n'.join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:

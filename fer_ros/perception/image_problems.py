@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fer_ros.perception.quality import CLIPPED
 from fer_ros.results.frame_result import FrameResult
 
 SIDE = 42
@@ -19,8 +20,6 @@ SAMPLES = 96
 """Rows and columns, at most, of the pixels that are looked at in an image without a face."""
 DARK = 22.0
 """Grey level below which nine pixels in ten of a dark face or image are."""
-CLIPPED = 250
-"""Grey level from which on a pixel is overexposed."""
 OVEREXPOSED = 0.5
 """Share of such pixels in an overexposed face or image."""
 BLURRED = 0.13

@@ -68,7 +68,7 @@ class FacePipeline:
         height, width = image.shape[:2]
         squares = [FRAMING[track.detection.detector].square(track.detection) for track in tracks]
         crops = crop_faces(image, squares)
-        seen = quality.of_faces(crops, squares, [track.detection.keypoints for track in tracks], width, height)
+        seen = quality.of_faces(crops, squares, [track.detection for track in tracks], width, height)
         usable = [track for track, value in zip(tracks, seen, strict=True) if value >= self.settings.min_quality]
         primary = self._primary_face.choose(usable, living, stamp, (width, height))
         watch.stop('crop')

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from fer_ros.media.built_in_clip import Placement, Stage, portraits
 from fer_ros.perception import quality
 from fer_ros.perception.cropping import FRAMING, Square, crop_faces
-from fer_ros.perception.detection import create_detector
+from fer_ros.perception.detection import Detection, create_detector
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 
 
@@ -110,3 +112,27 @@ def test_who_is_hard_to_see_is_not_primary(pipeline):
     assert result.primary is None
     pipeline.apply(PipelineSettings(device='cpu', deterministic_ids=True))
     assert pipeline.process(portraits()['hopper'], 100.1).primary == result.faces[0].face_id
+
+
+@pytest.mark.parametrize(('score', 'expected'), [(0.5, 0.53), (0.78, 0.77), (0.95, 1.0)])
+def test_score_of_the_detector(score, expected):
+    """It says whether a face is covered only where it is that of the short-range detector."""
+    found = Detection((0, 0, 10, 10), score, np.zeros((0, 2)), 'short')
+    assert quality.of_score(found) == pytest.approx(expected)
+    assert quality.of_score(replace(found, detector='full')) == 1
+
+
+@pytest.mark.parametrize('name', ['astronaut', 'hopper'])
+@pytest.mark.parametrize(('upper', 'lower', 'colour'), [(0.5, 1.1, (180, 140, 90)), (0.5, 1.0, (90, 110, 160))],
+                         ids=['mask', 'hand'])
+def test_a_covered_face_has_less(pipeline, name, upper, lower, colour):
+    image = portraits()[name]
+    pipeline.reset()
+    open_face, = pipeline.process(image, 0.0).faces
+    x, y, width, height = (round(value) for value in open_face.box)
+    covered = image.copy()
+    covered[y + round(upper * height):y + round(lower * height), x:x + width] = colour
+    pipeline.reset()
+    looks = [pipeline.process(covered, 1.0 + i / 30).faces for i in range(10)]  # a doubtful face is looked at twice
+    masked, = looks[-1]
+    assert masked.quality < 0.9 * open_face.quality
