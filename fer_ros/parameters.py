@@ -136,6 +136,9 @@ FER_NODE = (
               'itself returns none below 0.5 (short) or 0.6 (full).', range=(0.05, 1.0)),
     Parameter('detect_every', 1, 'Run the face detector on every N-th frame only and extrapolate the tracks in '
               'between: saves processor time at the cost of less accurate boxes.', range=(1, 30)),
+    Parameter('still_period', 0.5, 'Seconds between two runs of the face detector while the image has not changed for '
+              '1 s, at most half of track_timeout; any change is looked at in the same frame. 0: it runs on every '
+              'frame.', 's', (0.0, 10.0)),
     Parameter('max_faces', 16, 'Maximum number of faces tracked; the largest are kept.', range=(1, 64)),
     Parameter('track_timeout', 1.0, 'A face that is not detected for this long loses its id.', 's', (0.05, 30.0)),
     Parameter('half_life', 0.3, 'Half-life of the smoothing: after this time an old expression counts half. 0: no '

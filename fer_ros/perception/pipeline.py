@@ -11,6 +11,7 @@ from fer_ros.perception.primary import PrimaryFace
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.search import create_finder
 from fer_ros.perception.settings import STRUCTURAL, PipelineSettings, check
+from fer_ros.perception.still_image import StillImage
 from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.perception.tracking import FaceTracker, Track
 from fer_ros.results.frame_result import FrameResult
@@ -38,6 +39,7 @@ class FacePipeline:
         self._finder = create_finder(settings)
         self._tracker = FaceTracker(settings.track_timeout, settings.deterministic_ids)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
+        self._still_image = StillImage()
         self._last_detection: _Detected | None = None
         self.settings = settings
 
@@ -79,15 +81,18 @@ class FacePipeline:
                            watch.timings)
 
     def _find(self, image: np.ndarray, stamp: float, watch: Stopwatch) -> list[Track]:
-        """The tracks seen in this frame, the largest first: detected, or extrapolated if `detect_every` allows.
+        """The tracks seen in this frame, the largest first: detected, or extrapolated.
 
-        Detection runs while there is no face, after a gap or a jump of the stamps, and when the image size changes.
+        They are extrapolated if `detect_every` allows while there is a face, and in a still image for `still_period`.
+        Detection runs after a gap or a jump of the stamps in any case, and when the image size changes.
         """
+        still = self.settings.still_period > 0 and self._still_image.see(image, stamp)
         last, self._last_detection = self._last_detection, None  # if the detector fails, the next frame is detected
-        if last is not None and (last.frames < self.settings.detect_every and last.shape == image.shape
+        if last is not None and (last.shape == image.shape
                                  and 0 <= stamp - last.stamp < self.settings.track_timeout / 2):
             tracks = self._tracker.carried_on(stamp)
-            if tracks:
+            still = still and stamp - last.stamp < self.settings.still_period
+            if still or (tracks and last.frames < self.settings.detect_every):
                 self._last_detection = replace(last, frames=last.frames + 1)
                 watch.stop('detect')
                 return sorted(tracks, key=lambda track: -track.box[2] * track.box[3])[:self.settings.max_faces]
@@ -117,6 +122,7 @@ class FacePipeline:
     def reset(self) -> None:
         """Discard all tracks, as for another video."""
         self._finder.reset()
+        self._still_image.reset()
         self._tracker.reset()
         self._last_detection = None
         self.classifier.reset()

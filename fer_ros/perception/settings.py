@@ -22,6 +22,7 @@ class PipelineSettings:
     search_looks: int = _DEFAULTS['search_looks']
     yunet_side: int = _DEFAULTS['yunet_side']
     detect_every: int = _DEFAULTS['detect_every']
+    still_period: float = _DEFAULTS['still_period']
     max_faces: int = _DEFAULTS['max_faces']
     track_timeout: float = _DEFAULTS['track_timeout']
     half_life: float = _DEFAULTS['half_life']
