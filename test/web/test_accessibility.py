@@ -152,7 +152,18 @@ def test_every_state_of_the_tab_video(dashboard, watch, scheme):
     page.get_by_role('button', name=Video.clip).click()
     page.locator('progress').wait_for()
     assert problems(page) == []
-    page.get_by_role('button', name=Video.play).wait_for(timeout=180_000)
+    page.get_by_role('button', name=Video.stop).wait_for(timeout=180_000)
+    page.get_by_test_id('session').wait_for()
+    assert problems(page) == []
+    page.get_by_role('link', name=Video.csv, exact=True).wait_for(timeout=180_000)
+    page.get_by_role('button', name=Video.zoom_in).click()
+    page.get_by_role('button', name=Video.loop_to).click()
+    page.get_by_role('button', name=Video.marker_new, exact=True).click()
+    page.get_by_role('textbox', name='marker').fill('here')
+    assert problems(page) == []
+    page.keyboard.press('Enter')
+    page.get_by_role('button', name=Video.marker_go.partition('{')[0]).wait_for()
+    page.locator('.fer-video summary').click()
     assert problems(page) == []
     words = page.get_by_test_id('video-summary').inner_text()
     assert words.count('mean') >= 2 and page.locator('.fer-video .fer-chart').get_attribute('aria-describedby')
