@@ -65,6 +65,7 @@ def _video(browser, url: str, path: Path) -> None:
     page.goto(url)
     page.get_by_role('tab', name='Video').click()
     page.get_by_role('button', name=Video.clip).click()
+    page.get_by_role('link', name=Video.csv, exact=True).wait_for()
     slider = page.get_by_role('slider', name=Video.position)
     slider.fill(str(VIDEO_FRAME))
     page.wait_for_function(f'document.querySelector("canvas[data-frame]").dataset.painted === "{VIDEO_FRAME}"')

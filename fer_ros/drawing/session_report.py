@@ -54,7 +54,7 @@ def report(title: str, session: Session, summary: dict, markers: Sequence[tuple[
                [(p['name'], _clock(p['seconds']), _mean(p), _stretch(p['longest_positive']),
                  _stretch(p['longest_negative']), _percent(p['quality']), _percent(p['unusable']))
                 for p in _rows(people, everyone)]),
-        '<h2>Time per emotion and group</h2>',
+        '<h2>Share of the time per emotion and group</h2>',
         _table(('', *EMOTIONS, *(f'{name} (group)' for name in GROUPS)),
                [(p['name'], *(_share(p['emotions'][e], p['seconds']) for e in EMOTIONS),
                  *(_share(p['groups'][g], p['seconds']) for g in GROUPS)) for p in _rows(people, everyone)]),
@@ -97,7 +97,8 @@ def _chart(session: Session, face_ids: Sequence[str], styles: Mapping[str, Mappi
         parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - 10}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#bbb"/>'
                      f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{_signed(value, 1)}</text>')
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        parts.append(f'<text x="{x(share * end):.1f}" y="{bottom + 16}" text-anchor="middle">{_clock(share * end)}'
+        anchor = 'end' if share == 1 else 'middle'
+        parts.append(f'<text x="{x(share * end):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{_clock(share * end)}'
                      '</text>')
     for index, face_id in enumerate(face_ids):
         style = styles[face_id]

@@ -97,7 +97,8 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         pipeline: the pipeline; it is reset.
         report: called after each frame with the number of processed frames and the fraction done (0 to 1); if it
             returns true, processing is interrupted.
-        watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written.
+        watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written; may change
+            the image that is written.
         complete_interrupted: after an interruption, complete the outputs with what was processed, as for a camera.
 
     Returns:

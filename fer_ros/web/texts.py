@@ -13,6 +13,14 @@ class Page:
     skip = 'Skip to content'
 
 
+class HiddenFaces:
+    """How faces are hidden in images, by the value of the parameter hide_faces."""
+
+    none = ''
+    blur = 'Faces that are found are blurred in the images.'
+    cover = 'Faces that are found are covered in the images.'
+
+
 class Login:
     """The page that asks for the access token."""
 

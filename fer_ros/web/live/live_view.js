@@ -28,6 +28,7 @@ export default {
       <p v-if="lost && pictureShown" class="fer-old">{{ texts.old }}</p>
       <p v-else-if="paused" class="fer-paused">{{ texts.paused }}</p>
     </div>
+    <p v-if="texts.hidden" class="fer-empty">{{ texts.hidden }}</p>
   </section>
 
   <section class="fer-card fer-face" :aria-label="texts.heading_face">

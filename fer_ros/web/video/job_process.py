@@ -84,6 +84,8 @@ class Order:
     clip_width: int
     clip_rate: float
     """Frame rate of the built-in clip, whose height is three quarters of its width."""
+    hide_faces: str
+    """How faces are hidden in images: none, blur or cover."""
 
 
 class Refused(Exception):
@@ -192,6 +194,7 @@ def _load() -> 'FacePipeline':
 
 
 def _work(order: Order, length: float, pipeline: 'FacePipeline', events: _Events, stopped: threading.Event) -> dict:
+    from fer_ros.drawing.hidden_faces import FaceHider
     from fer_ros.recordings.processing import Settings, process
     from fer_ros.web.video.playback import PlaybackWriter
 
@@ -214,6 +217,7 @@ def _work(order: Order, length: float, pipeline: 'FacePipeline', events: _Events
         was_stopped = stopped.is_set()
         return was_stopped
 
+    hider = None if order.hide_faces == 'none' else FaceHider(order.hide_faces)
     with PlaybackWriter(folder) as playback:
         def watch(image, frame) -> None:
             if len(playback) >= order.frames:
@@ -224,6 +228,9 @@ def _work(order: Order, length: float, pipeline: 'FacePipeline', events: _Events
                 raise Refused('resolution', width=image.shape[1], height=image.shape[0], pixels=order.pixels)
             if shutil.disk_usage(folder).free < RESERVE // 2:
                 raise Refused('disk')
+            if hider is not None:  # in the image itself, which is also that of the annotated video
+                hider.add(frame)
+                hider.hide(image)
             playback.add(image, frame)
 
         summary = process(Input(str(path), NAME, 'video'), results, Settings(annotated=True, rotate=order.rotate),

@@ -90,13 +90,16 @@ class Limits:
     """Seconds for which results are kept."""
     ready: bool = True
     """Whether a process is kept ready."""
+    hide_faces: str = 'none'
+    """How faces are hidden in images: none, blur or cover."""
 
     @classmethod
     def of(cls, settings: WebSettings) -> 'Limits':
         """A job may take ten times as long as the longest video."""
         working = 10 * settings.upload_seconds + 60
         return cls(count=settings.upload_count, upload=settings.upload_megabytes << 20, seconds=settings.upload_seconds,
-                   frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working)
+                   frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working,
+                   ready=settings.upload_ready, hide_faces=settings.hide_faces)
 
 
 @dataclass(frozen=True)
@@ -368,7 +371,7 @@ class Jobs:
         limits = self.limits
         order = Order(folder=str(job.folder), video=job.video, container=job.container, rotate=job.rotate,
                       seconds=limits.seconds, frames=limits.frames, pixels=limits.pixels, cpu_s=limits.cpu_s,
-                      clip_width=limits.clip_width, clip_rate=limits.clip_rate)
+                      clip_width=limits.clip_width, clip_rate=limits.clip_rate, hide_faces=limits.hide_faces)
         if self._ready is not None and not self._ready.lives():
             self._ready = None
         process, self._ready = self._ready or _Process(limits, self._folder.path), None

@@ -25,7 +25,7 @@ from fer_ros.media.rotation import ANGLES
 from fer_ros.recordings.output_files import MIN_LIFE
 from fer_ros.results.session_summary import Session, SessionError, summarise
 from fer_ros.web.server.settings import WebSettings
-from fer_ros.web.texts import Video, VideoErrors
+from fer_ros.web.texts import HiddenFaces, Video, VideoErrors
 from fer_ros.web.theme import CHART, palette
 from fer_ros.web.video.jobs import Jobs, JobsError, Limits, View
 from fer_ros.web.video.notes import Notes, NotesError, markers_csv
@@ -275,6 +275,7 @@ class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CH
         texts = {name: value for name, value in vars(Video).items() if not name.startswith('_')}
         texts['hint'] = Video.hint.format(megabytes=limits.upload >> 20, minutes=limits.seconds / 60)
         texts['kept'] = Video.kept.format(minutes=round(limits.keep_s / 60), away=round(limits.away_s / 60))
+        texts['hidden'] = getattr(HiddenFaces, limits.hide_faces)
         texts['too_large'] = VideoErrors.too_large.format(megabytes=limits.upload >> 20)
         self._props['texts'] = texts
         self._props['palette'] = palette()

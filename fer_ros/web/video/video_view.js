@@ -52,6 +52,7 @@ export default {
       <p v-if="job.stopped" role="status" class="fer-problem">{{ texts.stopped }}</p>
       <p v-if="job.message" role="status" class="fer-problem" data-testid="warning">{{ job.message }}</p>
       <canvas ref="canvas" role="img" :aria-label="texts.picture" :data-frame="shown" @click="toggle"></canvas>
+      <p v-if="texts.hidden" class="fer-empty">{{ texts.hidden }}</p>
     </section>
 
     <section class="fer-card fer-face" :aria-label="texts.faces">

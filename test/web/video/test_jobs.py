@@ -123,6 +123,22 @@ def test_a_video_is_turned_where_that_is_wanted(jobs, good):
     assert picture.shape == (320, 240, 3)
 
 
+def test_faces_are_hidden_in_playback_and_annotated_video(jobs, good):
+    jobs = jobs(hide_faces='cover')
+    job_id, _ = submit(jobs, 'a', good)
+    assert wait(jobs, 'a').state == 'done'
+    playback = jobs.playback('a', job_id)
+    capture = cv2.VideoCapture(str(jobs.result('a', job_id, 'mp4')[0]))
+    for index, line in enumerate(json.loads(playback.lines())[:10]):
+        picture = cv2.imdecode(np.frombuffer(playback.picture(index), np.uint8), cv2.IMREAD_COLOR)
+        video = capture.read()[1][:240, :320]
+        for x, y, w, h in (face[7:] for face in line['faces']):
+            inside = np.s_[round((y + 0.3 * h) * 240):round((y + 0.7 * h) * 240),
+                           round((x + 0.3 * w) * 320):round((x + 0.7 * w) * 320)]
+            assert picture[inside].std() < 6 and video[inside].std() < 6, 'grey'
+    assert len(line['faces']) == 2, 'they are analysed'
+
+
 def test_what_is_wrong_with_the_images_is_told_beside_the_results(jobs, tmp_path):
     jobs = jobs()
     path = write_video(tmp_path / 'dark.mp4', [frame // 24 for frame in clip_frames(6.5, 8.5, RATE)], RATE)
