@@ -69,6 +69,7 @@ def _video(browser, url: str, path: Path) -> None:
     slider = page.get_by_role('slider', name=Video.position)
     slider.fill(str(VIDEO_FRAME))
     page.wait_for_function(f'document.querySelector("canvas[data-frame]").dataset.painted === "{VIDEO_FRAME}"')
+    page.evaluate('window.scrollTo(0, 0)')
     page.screenshot(path=path, full_page=True)
     page.close()
     _compress(path)

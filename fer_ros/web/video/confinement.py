@@ -27,7 +27,7 @@ def bound_resources(*, memory: int, file_size: int, niceness: int) -> None:
     Args:
         memory: bytes of data; not of address space, of which libraries reserve far more than they use.
         file_size: maximum bytes of any written file.
-        niceness: added to that of the process; at 10 it gets a tenth of a contended processor.
+        niceness: added to that of the process; at 5 it gets a quarter of a contended processor, at 10 a tenth.
     """
     os.nice(niceness)
     for kind, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_FSIZE, file_size), (resource.RLIMIT_CORE, 0),

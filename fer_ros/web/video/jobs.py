@@ -79,7 +79,7 @@ class Limits:
     """Maximum memory in bytes; 4K video takes 0.7 GB."""
     file_size: int = 2 << 30
     """Maximum size in bytes of a file written by a job."""
-    niceness: int = 10
+    niceness: int = 5
     """Niceness of the processes: the live view takes precedence."""
     clip_width: int = 640
     clip_rate: float = 30.0

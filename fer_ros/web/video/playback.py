@@ -25,6 +25,8 @@ QUALITY = 75
 PICTURES, LINES, INDEX = 'pictures', 'lines', 'index'
 MOST_LINES = 5000
 """Maximum number of frames whose faces are read at a time."""
+LONGEST = 1e6
+"""Maximum time of a frame in seconds."""
 _PLACE = np.dtype([('picture', '<i8'), ('line', '<i8')])
 """Of each frame, where its image and its faces end in their files."""
 
@@ -145,15 +147,14 @@ class Playback:
                 for line in json.loads(self.lines(len(times))):
                     styles |= line.get('styles', {})
                     for face_id, emotion, of_group, _, valence, _, quality, *_ in line['faces']:
-                        row = len(times), emotion, of_group, valence, quality
+                        row = (len(times), wire.whole(emotion, 0, len(EMOTIONS) - 1, 'emotion'),
+                               wire.whole(of_group, 0, len(GROUPS) - 1, 'group'),
+                               wire.number(valence, -1.0, 1.0, 'valence'), wire.number(quality, 0.0, 1.0, 'quality'))
                         rows.setdefault(wire.face_id(face_id), []).append(row)
-                    times.append(line['t'])
-            faces = {face_id: np.array(found, ROW) for face_id, found in rows.items()}
-            if any((one['emotion'] >= len(EMOTIONS)).any() or (one['group'] >= len(GROUPS)).any()
-                   for one in faces.values()):
-                raise ValueError('unknown emotion')
-            return Session(np.array(times, np.float64), faces), styles
-        except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+                    times.append(wire.number(line['t'], times[-1] if times else 0.0, LONGEST, 't'))
+            return (Session(np.array(times, np.float64),
+                            {face_id: np.array(found, ROW) for face_id, found in rows.items()}), styles)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ValueError(f'damaged file of faces: {error}') from error
 
     def _places(self, name: str, first: int, last: int) -> tuple[int, int]:

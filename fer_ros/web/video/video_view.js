@@ -452,10 +452,11 @@ export default {
     async fetchLines(id) {
       const { recording } = this;
       for (;;) {
-        const response = await fetch(`/video/${id}/lines.json?after=${recording.count}`);
+        const after = recording.count;
+        const response = await fetch(`/video/${id}/lines.json?after=${after}`);
         if (!response.ok) return false;
         const lines = await response.json();
-        if (this.recording !== recording) return false;
+        if (this.recording !== recording || recording.count !== after) return false; // another request was faster
         recording.append(lines);
         if (!lines.length) return true;
         if (this.job?.state === "running") return true; // the next time more
