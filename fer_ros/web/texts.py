@@ -215,6 +215,7 @@ class Live:
     summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
     summary_none = 'No face.'
     seconds_axis = 'seconds before now'
+    ago = '{seconds} s ago'
     smoothed = 'thick: smoothed'
     raw = 'thin: raw'
     positive = 'positive'
