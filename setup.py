@@ -24,7 +24,8 @@ setup(
     maintainer_email='maintainers@users.noreply.r-seed-167b7012.example',
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed'], f'{PACKAGE}.web': ['*.css', 'chart/*.js', 'live/*.js', 'video/*.js']},
+    package_data={PACKAGE: ['py.typed'],
+                  f'{PACKAGE}.web': ['*.css', 'chart/*.js', 'live/*.js', 'video/*.js', 'video/player/*.js']},
     # What is needed to run stands in package.xml (ROS) and requirements/ (no ROS).
     install_requires=['setuptools'],
     python_requires='>=3.10',

@@ -235,6 +235,11 @@ DASHBOARD = (
     Parameter('upload_megabytes', 200, 'Maximum size of an uploaded video.', 'MB', (1, 10000), read_only=True),
     Parameter('upload_seconds', 600.0, 'Maximum duration of an uploaded video.', 's', (1.0, 36000.0), read_only=True),
     Parameter('upload_count', 4, 'Maximum number of uploaded videos kept at a time.', range=(1, 100), read_only=True),
+    Parameter('upload_ready', True, 'While a browser shows the choice of a video, keep a process ready that has loaded '
+              'the network, so that the first result comes at once; it takes about 500 MB of memory.', read_only=True),
+    Parameter('hide_faces', 'none', 'Hide faces in live images, in the playback and in annotated videos of the '
+              'dashboard: blur or cover them. Faces that are not found are not hidden; the topics are not affected.',
+              choices=('none', 'blur', 'cover'), read_only=True),
 )
 
 NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'live_table': LIVE_TABLE,

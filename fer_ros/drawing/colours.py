@@ -17,6 +17,10 @@ FACE_COLOURS: tuple[Colour, ...] = (
     (85, 34, 136),    # wine
 )
 
+# Solid, dashed, dotted, …: lines are distinguishable without colour. Lengths in px, for ECharts and SVG.
+DASHES: tuple[tuple[int, ...], ...] = (
+    (), (10, 4), (2, 3), (10, 4, 2, 4), (16, 5), (5, 3), (12, 3, 2, 3, 2, 3), (1, 5))
+
 POSITIVE: Colour = (178, 114, 0)
 NEGATIVE: Colour = (0, 94, 213)
 NEUTRAL: Colour = (120, 120, 120)

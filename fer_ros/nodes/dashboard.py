@@ -64,7 +64,8 @@ class DashboardNode(Node):
         faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                          qos_overriding_options=qos.overridable())
         self._faces_topic = faces.topic_name
-        self.state = LiveState(self.settings.seconds, self._faces_topic, self.settings.record_megabytes << 20)
+        self.state = LiveState(self.settings.seconds, self._faces_topic, self.settings.record_megabytes << 20,
+                               hide_faces=self.settings.hide_faces)
         self.webcam = Webcam(self._webcam_command)
         # Name of the diagnostics status of the node that publishes the faces.
         self._status_name = f'{self._faces_topic.removesuffix("/faces").strip("/")}: faces'

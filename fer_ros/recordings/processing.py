@@ -86,7 +86,8 @@ def _summary(folder: Path, item: Input) -> dict:
 
 def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeline',
             report: Callable[[int, float], bool] = lambda frames, share: False,
-            watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None) -> dict:
+            watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None,
+            complete_interrupted: bool = False) -> dict:
     """Classify the faces of a recording and write `OutputFiles`.
 
     Args:
@@ -96,7 +97,9 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         pipeline: the pipeline; it is reset.
         report: called after each frame with the number of processed frames and the fraction done (0 to 1); if it
             returns true, processing is interrupted.
-        watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written.
+        watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written; may change
+            the image that is written.
+        complete_interrupted: after an interruption, complete the outputs with what was processed, as for a camera.
 
     Returns:
         The summary, as in the JSON file; its `warning` reports problems of the input.
@@ -104,7 +107,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
     Raises:
         InputError: the input cannot be read, or outputs of another input have its name.
         OSError: an output cannot be written.
-        Interrupted: `report` returned true; for a camera the outputs are completed instead.
+        Interrupted: `report` returned true, and the outputs are not to be completed.
     """
     other = _summary(folder, item).get('input', {}).get('path')
     if other is not None and other != item.identity()['path']:
@@ -116,7 +119,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         with closing(OutputFiles(folder, item.name, 0.0 if photos else rate, photos)) as outputs:
             summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
                                                        watch)
-            if stopped and item.kind != 'camera':
+            if stopped and item.kind != 'camera' and not complete_interrupted:
                 raise Interrupted(item.source)
             if not summary.frames:
                 raise InputError(f'{item.source} contains no frame that can be decoded')

@@ -13,6 +13,14 @@ class Page:
     skip = 'Skip to content'
 
 
+class HiddenFaces:
+    """How faces are hidden in images, by the value of the parameter hide_faces."""
+
+    none = ''
+    blur = 'Faces that are found are blurred in the images.'
+    cover = 'Faces that are found are covered in the images.'
+
+
 class Login:
     """The page that asks for the access token."""
 
@@ -72,10 +80,66 @@ class Video:
     neutral = 'neutral'
     negative = 'negative'
     seconds_axis = 'seconds from the start'
+    stop = 'Stop, keep results'
+    stopped = 'The analysis was stopped: this is what was analysed until then.'
+    follow = 'Follow the analysis'
+    legend = 'Lines shown'
+    zoom_in = 'Zoom in'
+    zoom_out = 'Zoom out'
+    zoom_reset = 'Whole length'
+    back = 'One frame back'
+    forward = 'One frame forward'
+    speed = 'Speed'
+    speed_by = '{factor}×'
+    loop_from = 'Loop from here'
+    loop_to = 'Loop to here'
+    loop_end = 'End loop'
+    frame = 'frame {frame}'
     play = 'Play'
     pause = 'Pause'
     position = 'Position in the video'
-    keys = 'Drag along the line, or: Space plays and pauses, ← → go by frame, with Shift by second, Home and End.'
+    shortcuts = 'Mouse and keyboard'
+    keys_on = 'Shortcuts of a single key'
+    shortcut_list = (
+        ('drag', 'go to a moment'),
+        ('wheel', 'zoom; with Shift, move the part that is seen'),
+        ('Space', 'play and pause'),
+        ('← →', 'one frame back or forward, with Shift one second'),
+        ('Home, End', 'first and last frame'),
+        ('Page ↑ ↓', 'move the part that is seen'),
+        ('+ − 0', 'zoom in, zoom out, whole length'),
+        ('< >', 'slower and faster'),
+        ('[ ] L', 'loop from here, to here, end the loop'),
+        ('M', 'set a marker'),
+    )
+    markers = 'Markers'
+    marker_new = 'Marker'
+    marker_text = 'Text of the marker at {time}'
+    marker_save = 'Set'
+    marker_cancel = 'Cancel'
+    marker_none = 'None yet.'
+    marker_go = 'Go to {time}'
+    marker_remove = 'Remove the marker at {time}'
+    summary_heading = 'Summary'
+    person = 'Person'
+    name_of = 'Name of {face}'
+    name_hint = 'Faces with the same name are one person.'
+    all_faces = 'all faces'
+    seen = 'Seen'
+    mean = 'Mean valence ± spread'
+    longest_positive = 'Longest positive'
+    longest_negative = 'Longest negative'
+    stretch = '{length} s from {start}'
+    quality = 'Quality'
+    unusable = 'Too poor'
+    per_emotion = 'Share of the time per emotion and group'
+    group = '{group} (group)'
+    session_text = ('{duration}, {frames} frames; without a face {without} of the time. Faces seen for a moment '
+                    'only: {short}.')
+    so_far = 'So far:'
+    report = 'Report (HTML)'
+    json = 'JSON'
+    markers_csv = 'Markers (CSV)'
     downloads = 'Downloads'
     csv = 'CSV'
     png = 'Plot (PNG)'
@@ -102,6 +166,8 @@ class VideoErrors:
     cancelled = 'The upload was cancelled.'
     rotate = 'A video can be turned by 0, 90, 180 or 270 degrees only.'
     nothing = 'There is no such video.'
+    moment = 'A marker needs a time within the video.'
+    notes = 'There are too many markers or names. Remove some first.'
     full = 'This machine already holds the maximum number of videos: {count}. Try again later.'
     results = 'There are results of another of your videos, perhaps in another tab. Remove them first.'
     busy = 'One of your videos is already being analysed. Cancel it first.'
@@ -149,6 +215,7 @@ class Live:
     summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
     summary_none = 'No face.'
     seconds_axis = 'seconds before now'
+    ago = '{seconds} s ago'
     smoothed = 'thick: smoothed'
     raw = 'thin: raw'
     positive = 'positive'

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer_ros.drawing.colours import FACE_COLOURS, NEGATIVE, NEUTRAL, POSITIVE, Colour
+from fer_ros.drawing.colours import DASHES, FACE_COLOURS, NEGATIVE, NEUTRAL, POSITIVE, Colour
 from fer_ros.drawing.valence_plot import NEUTRAL_BAND
 from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS
 
@@ -18,11 +18,6 @@ DARK_GROUND: Colour = (29, 29, 29)
 """Background of the cards on which lines are drawn."""
 CONTRAST = 3.0
 """Minimum contrast of a line with its background, as required by WCAG 2 (1.4.11)."""
-
-# Solid, dashed, dotted, …: lines are distinguishable without colour. Lengths in px, for ECharts and SVG.
-DASHES: tuple[tuple[int, ...], ...] = (
-    (), (10, 4), (2, 3), (10, 4, 2, 4), (16, 5), (5, 3), (12, 3, 2, 3, 2, 3), (1, 5))
-
 
 def face_style(colour: Colour) -> dict:
     """Style of the line of a face: ``light`` and ``dark`` as #rrggbb, and ``dash``, lengths in px (empty: solid)."""

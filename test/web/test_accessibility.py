@@ -144,23 +144,43 @@ def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
     assert page.locator('summary').is_visible() is (device is MOUSE), 'hints for the keyboard where there is one'
 
 
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_every_state_of_the_tab_video(dashboard, watch, scheme):
-    page = watch(**MOUSE, color_scheme=scheme).open(f'{dashboard.url}/?tab=video')
+def problems_in_light_and_dark(page) -> list[str]:
+    found = []
+    for scheme in ('light', 'dark'):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f'document.body.classList.contains("body--{scheme}")')
+        page.wait_for_timeout(400)  # colours of buttons change gradually
+        found += [f'{scheme}: {problem}' for problem in problems(page)]
+    return found
+
+
+def test_every_state_of_the_tab_video(dashboard, watch):
+    page = watch(**MOUSE).open(f'{dashboard.url}/?tab=video')
     page.get_by_label(Video.upload).wait_for()
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     page.get_by_role('button', name=Video.clip).click()
     page.locator('progress').wait_for()
-    assert problems(page) == []
-    page.get_by_role('button', name=Video.play).wait_for(timeout=180_000)
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
+    page.get_by_role('button', name=Video.stop).wait_for(timeout=180_000)
+    page.get_by_test_id('session').wait_for()
+    assert problems_in_light_and_dark(page) == []
+    page.get_by_role('link', name=Video.csv, exact=True).wait_for(timeout=180_000)
+    page.get_by_role('button', name=Video.zoom_in).click()
+    page.get_by_role('button', name=Video.loop_to).click()
+    page.get_by_role('button', name=Video.marker_new, exact=True).click()
+    page.get_by_role('textbox', name='marker').fill('here')
+    assert problems_in_light_and_dark(page) == []
+    page.keyboard.press('Enter')
+    page.get_by_role('button', name=Video.marker_go.partition('{')[0]).wait_for()
+    page.locator('.fer-video summary').click()
+    assert problems_in_light_and_dark(page) == []
     words = page.get_by_test_id('video-summary').inner_text()
     assert words.count('mean') >= 2 and page.locator('.fer-video .fer-chart').get_attribute('aria-describedby')
     page.set_viewport_size({'width': 390, 'height': 844})
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     page.get_by_role('button', name=Video.another).click()
     page.get_by_role('dialog').wait_for()
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
     page.keyboard.press('Escape')
     page.get_by_role('button', name=Video.another).click()

@@ -34,7 +34,8 @@ export function switchKeys(on) {
 //   lines: [{id, light, dark, dash, smoothed: [[time, valence] or [null, null]], raw: the same}]
 //   axis: options of the time axis that differ from the default
 //   names: {positive, neutral, negative} of the bands
-export function valenceOption({ palette, names, lines, axis, dark }) {
+//   marks: [{time, label}], moments
+export function valenceOption({ palette, names, lines, axis, marks = [], dark }) {
   const ink = dark ? "#d8d8d8" : "#444444";
   const faint = dark ? "#484848" : "#dddddd";
   const series = lines.flatMap((line) => {
@@ -54,8 +55,10 @@ export function valenceOption({ palette, names, lines, axis, dark }) {
   ]);
   series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
     markArea: { silent: true, data: bands },
-    markLine: { silent: true, symbol: "none", label: { show: false }, data: [{ yAxis: 0 }],
-      lineStyle: { color: ink, type: "solid", width: 1, opacity: 0.6 } } });
+    markLine: { silent: true, symbol: "none", label: { show: false }, lineStyle: { color: ink, type: "solid", width: 1,
+      opacity: 0.6 }, data: [{ yAxis: 0 }, ...marks.map(({ time, label }) => ({ xAxis: time,
+        lineStyle: { type: [2, 3], width: 1.5, opacity: 1 },
+        label: { show: true, formatter: label, position: "insideEndTop", rotate: 0, color: ink } }))] } });
   const { axisLabel, ...ofTime } = axis;
   return {
     animation: false,

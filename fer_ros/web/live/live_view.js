@@ -3,6 +3,7 @@
 import { echarts } from "nicegui-echart";
 import { keysOn, shade, signed, summary, switchKeys, valenceOption } from "fer-chart";
 
+const NEAR = 0.5; // seconds up to which a value is that of a moment
 const PERIOD = 200; // ms between two updates of lines and numbers
 const SETTLED = 1500; // ms for which an emotion must last until it is announced
 const WORDS = 5000; // ms between two summaries of the lines
@@ -28,6 +29,7 @@ export default {
       <p v-if="lost && pictureShown" class="fer-old">{{ texts.old }}</p>
       <p v-else-if="paused" class="fer-paused">{{ texts.paused }}</p>
     </div>
+    <p v-if="texts.hidden" class="fer-empty">{{ texts.hidden }}</p>
   </section>
 
   <section class="fer-card fer-face" :aria-label="texts.heading_face">
@@ -63,8 +65,16 @@ export default {
 
   <section class="fer-card fer-line" :aria-label="texts.heading_line">
     <h2>{{ texts.heading_line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
-    <div ref="chart" class="fer-chart" role="img" aria-describedby="fer-live-summary"
-      :aria-label="texts.chart.replace('{seconds}', seconds)"></div>
+    <div class="fer-hovered" @pointermove="point" @pointerleave="hover = null">
+      <div ref="chart" class="fer-chart" role="img" aria-describedby="fer-live-summary"
+        :aria-label="texts.chart.replace('{seconds}', seconds)"></div>
+      <div v-if="hover" class="fer-tip" aria-hidden="true" :style="hover.style">
+        <b class="fer-number">{{ texts.ago.replace("{seconds}", hover.ago.toFixed(1)) }}</b>
+        <div v-for="face in hover.faces" :key="face.id"><svg viewBox="0 0 16 4" width="16" height="4">
+          <line x1="0" y1="2" x2="16" y2="2" :stroke="shade(face)" stroke-width="4"/></svg> {{ face.id }}
+          <span class="fer-number">{{ signed(face.valence) }}</span></div>
+      </div>
+    </div>
     <p id="fer-live-summary" class="fer-unseen" data-testid="summary">{{ inWords }}</p>
   </section>
 
@@ -138,6 +148,7 @@ export default {
       dark: false,
       paused: false,
       pictureShown: false,
+      hover: null, // what is told of the moment under the mouse
     };
   },
 
@@ -313,6 +324,23 @@ export default {
       await new Promise(requestAnimationFrame); // no sooner the next than this one is seen
     },
 
+    // Beside the mouse: how long ago that was, and the valence of each face then.
+    point(event) {
+      this.pointed = event;
+      const { x, width } = this.chart.getModel().getComponent("grid").coordinateSystem.getRect();
+      const box = this.$refs.chart.getBoundingClientRect();
+      const left = event.clientX - box.left;
+      const ago = this.seconds * (1 - (left - x) / width);
+      if (event.pointerType === "touch" || ago < 0 || ago > this.seconds) return (this.hover = null);
+      const moment = this.now - ago;
+      const faces = [...this.lines].flatMap(([id, { face, points }]) => {
+        const near = points.findLast((point) => point && point[0] <= moment);
+        return near && moment - near[0] < NEAR ? [{ ...face, id, valence: near[1] }] : [];
+      });
+      const style = left > box.width / 2 ? { right: box.width - left + 12 + "px" } : { left: left + 12 + "px" };
+      this.hover = { ago, faces, style };
+    },
+
     sumUp() {
       if (document.hidden || this.away) return;
       this.inWords = summary([...this.lines].map(([id, { points }]) =>
@@ -342,6 +370,7 @@ export default {
         axis: { min: -this.seconds, max: 0, name: this.texts.seconds_axis,
           axisLabel: { formatter: (seconds) => String(Math.abs(seconds)) } },
       }), { replaceMerge: ["series"] });
+      if (this.hover) this.point(this.pointed);
     },
 
     // The face under the mouse; outside of all faces the primary one.

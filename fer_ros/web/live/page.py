@@ -15,7 +15,7 @@ from fer_ros.web.live.jpeg_stream import JpegStream
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import WebSettings
-from fer_ros.web.texts import Live
+from fer_ros.web.texts import HiddenFaces, Live
 from fer_ros.web.theme import CHART, palette
 
 ANSWER = 10.0
@@ -112,6 +112,7 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHAR
     def __init__(self, settings: WebSettings) -> None:
         super().__init__()
         self._props['texts'] = {name: value for name, value in vars(Live).items() if not name.startswith('_')}
+        self._props['texts']['hidden'] = getattr(HiddenFaces, settings.hide_faces)
         self._props['palette'] = palette()
         self._props['seconds'] = settings.seconds
 

@@ -10,11 +10,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
+from fer_ros.drawing.hidden_faces import FaceHider
 from fer_ros.drawing.valence_plot import longest_step
+from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
@@ -30,6 +34,8 @@ NO_IMAGE = 3.0
 """Seconds without a result after which the page reports it."""
 FRESH = 3.5
 """Seconds for which a diagnostics message is valid; there is one per second."""
+FACES_LATE = 0.3
+"""Seconds that the faces of an image may be later than the image; afterwards it is not shown where faces are hidden."""
 WANTED = 5.0
 """Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
 
@@ -53,11 +59,15 @@ class LiveState:
         faces_topic: name of the topic for messages.
         max_recording: maximum size of a recording in bytes.
         clock: seconds, monotonic.
+        hide_faces: how faces are hidden in images: none, blur or cover.
     """
 
     def __init__(self, seconds: float, faces_topic: str, max_recording: int,
-                 clock: Callable[[], float] = time.monotonic) -> None:
+                 clock: Callable[[], float] = time.monotonic, hide_faces: str = 'none') -> None:
         self.seconds = seconds
+        self._hider = None if hide_faces == 'none' else FaceHider(hide_faces)
+        self._drawn = FaceColours()
+        """Of the boxes that are drawn again over hidden faces."""
         self.recorder = CsvRecorder(max_recording, clock)
         self.on_picture: Callable[[], None] = lambda: None
         """Called by ROS for every new image; must return at once."""
@@ -90,6 +100,8 @@ class LiveState:
         """
         now = self._clock()
         self.recorder.add(frame)
+        if self._hider is not None:
+            self._hider.add(frame)
         with self._lock:
             outcome = self._history.add(frame)
             if outcome == 'late':
@@ -112,8 +124,20 @@ class LiveState:
     def picture(self, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
         """Report an image; the previous one is discarded."""
         self._pictures += 1
-        self._picture = Picture(self._pictures, stamp_ns, image)
+        shown = image if self._hider is None else partial(self._hidden, self._hider, stamp_ns, image)
+        self._picture = Picture(self._pictures, stamp_ns, shown)
         self.on_picture()
+
+    def _hidden(self, hider: FaceHider, stamp_ns: int, image: Callable[[], np.ndarray]) -> np.ndarray:
+        """The image without faces, but with their boxes. Raises ConversionError if its faces do not become known."""
+        end = time.monotonic() + FACES_LATE
+        while (last := hider.last) is None or last.stamp_ns < stamp_ns:
+            if time.monotonic() > end:
+                raise ConversionError('the faces of the image are not known, so they cannot be hidden')
+            time.sleep(0.01)
+        shown = image().copy()
+        hider.hide(shown)
+        return annotate(shown, last, self._drawn)
 
     def health(self, health: Health) -> None:
         """Report the diagnostics of the node `fer`."""

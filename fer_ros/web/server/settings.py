@@ -38,6 +38,8 @@ class WebSettings:
     upload_megabytes: int = _DEFAULTS['upload_megabytes']
     upload_seconds: float = _DEFAULTS['upload_seconds']
     upload_count: int = _DEFAULTS['upload_count']
+    upload_ready: bool = _DEFAULTS['upload_ready']
+    hide_faces: str = _DEFAULTS['hide_faces']
 
     def __post_init__(self) -> None:
         if not _is_loopback(self.host) and not self.access_token:

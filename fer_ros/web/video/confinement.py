@@ -21,25 +21,32 @@ _SYSTEM = ('/usr', '/lib', '/lib64', '/opt', '/etc', '/proc', '/sys')
 """Programs, libraries and system information, but no files of users."""
 
 
-def bound_resources(*, cpu_s: float, memory: int, file_size: int, niceness: int) -> None:
+def bound_resources(*, memory: int, file_size: int, niceness: int) -> None:
     """Limit the resources of this process irrevocably; the kernel enforces the limits.
 
     Args:
-        cpu_s: seconds of processor time.
         memory: bytes of data; not of address space, of which libraries reserve far more than they use.
         file_size: maximum bytes of any written file.
-        niceness: added to that of the process; at 10 it gets a tenth of a contended processor.
+        niceness: added to that of the process; at 5 it gets a quarter of a contended processor, at 10 a tenth.
     """
     os.nice(niceness)
-    cpu = max(1, round(cpu_s))
-    # At the soft limit of processor time the kernel sends SIGXCPU, which shows the reason; at the hard limit SIGKILL.
-    for kind, soft, hard in ((resource.RLIMIT_CPU, cpu, cpu + 5), (resource.RLIMIT_DATA, memory, memory),
-                             (resource.RLIMIT_FSIZE, file_size, file_size), (resource.RLIMIT_CORE, 0, 0),
-                             (resource.RLIMIT_NOFILE, 256, 256)):
-        most = resource.getrlimit(kind)[1]
-        if most != resource.RLIM_INFINITY:
-            soft, hard = min(soft, most), min(hard, most)
-        resource.setrlimit(kind, (soft, hard))
+    for kind, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_FSIZE, file_size), (resource.RLIMIT_CORE, 0),
+                       (resource.RLIMIT_NOFILE, 256)):
+        _limit(kind, most, most)
+
+
+def bound_processor_time(seconds: float) -> None:
+    """Limit the processor time of this process, from its start on, irrevocably."""
+    cpu = max(1, round(seconds))
+    # At the soft limit the kernel sends SIGXCPU, which shows the reason; at the hard limit SIGKILL.
+    _limit(resource.RLIMIT_CPU, cpu, cpu + 5)
+
+
+def _limit(kind: int, soft: int, hard: int) -> None:
+    most = resource.getrlimit(kind)[1]
+    if most != resource.RLIM_INFINITY:
+        soft, hard = min(soft, most), min(hard, most)
+    resource.setrlimit(kind, (soft, hard))
 
 
 def landlock() -> int:

@@ -1,5 +1,8 @@
 """Analyses videos of browsers one after the other, each in a separate process.
 
+While a browser shows the choice of a video, a process is kept ready that has loaded libraries and model. It takes one
+job and ends with it, so that no video meets what another has left behind.
+
 A job belongs to an owner, identified by a secret of the browser, and each owner has at most one. Its folder with upload
 and results exists as long as the job: until the owner drops it, has been away for a while, or it expires.
 """
@@ -14,16 +17,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
-from fer_ros.web.video.job_process import NAME, RESULTS, Order, order_line
+from fer_ros.web.video.job_process import NAME, RESULTS, STOP_LINE, Bounds, Order, order_line
+from fer_ros.web.video.notes import Notes
 from fer_ros.web.video.playback import Playback
 from fer_ros.web.video.private_folder import PrivateFolder
 
@@ -33,6 +39,14 @@ State = Literal['uploading', 'waiting', 'starting', 'running', 'done', 'failed']
 ENDED = ('done', 'failed')
 TICK = 0.2
 """Seconds between two checks of a process."""
+CHOOSING = 130.0
+"""Seconds for which a process is kept ready after a browser last asked for its job; hidden pages ask once a minute."""
+LOADING = 120.0
+"""Maximum seconds until a process is ready."""
+AGAIN = 60.0
+"""Seconds until another process is made ready after one that has failed."""
+STOPPING = 30.0
+"""Maximum seconds from `Jobs.stop` until the results are complete."""
 _MESSAGES = 100
 """Number of failed jobs whose message is kept."""
 # The environment may hold secrets, and the process decodes untrusted files: it gets what it may need.
@@ -65,7 +79,7 @@ class Limits:
     """Maximum memory in bytes; 4K video takes 0.7 GB."""
     file_size: int = 2 << 30
     """Maximum size in bytes of a file written by a job."""
-    niceness: int = 10
+    niceness: int = 5
     """Niceness of the processes: the live view takes precedence."""
     clip_width: int = 640
     clip_rate: float = 30.0
@@ -74,13 +88,18 @@ class Limits:
     """Seconds without an open page of the owner after which the job is dropped."""
     keep_s: float = 3600.0
     """Seconds for which results are kept."""
+    ready: bool = True
+    """Whether a process is kept ready."""
+    hide_faces: str = 'none'
+    """How faces are hidden in images: none, blur or cover."""
 
     @classmethod
     def of(cls, settings: WebSettings) -> 'Limits':
         """A job may take ten times as long as the longest video."""
         working = 10 * settings.upload_seconds + 60
         return cls(count=settings.upload_count, upload=settings.upload_megabytes << 20, seconds=settings.upload_seconds,
-                   frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working)
+                   frames=int(60 * settings.upload_seconds), wall_s=working, cpu_s=working,
+                   ready=settings.upload_ready, hide_faces=settings.hide_faces)
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,9 @@ class View:
     left: float = math.nan
     """Estimated seconds until it is done; NaN if unknown."""
     seconds: float = 0.0
-    """Duration of the video in seconds, when it is done."""
+    """Duration of the video in seconds; until it is done as its container says, 0 if unknown."""
+    stopped: bool = False
+    """Whether the analysis was stopped before the end of the video."""
     message: str = ''
     """Reason of the failure, or a warning about the video."""
 
@@ -121,6 +142,9 @@ class _Job:
     process: '_Process | None' = None
     playback: Playback | None = None
     dropped: bool = False
+    notes: Notes = field(default_factory=Notes)
+    stopped: float = math.inf
+    """When the analysis was stopped."""
 
 
 class Jobs:
@@ -141,6 +165,12 @@ class Jobs:
         """Jobs by owner, in the order in which they were started."""
         self._changed = threading.Condition()
         self._closed = False
+        self._chosen = -math.inf
+        """When a browser last showed the choice of a video."""
+        self._ready: _Process | None = None
+        """A process without a job."""
+        self._not_before = -math.inf
+        """When the next process may be made ready."""
         self._thread = threading.Thread(target=self._work, name='video jobs', daemon=True)
         self._thread.start()
 
@@ -203,10 +233,22 @@ class Jobs:
         """The job of the owner; also records that the owner is present."""
         with self._changed:
             job = self._jobs.get(owner)
+            if job is None or job.view.state in ('uploading', 'failed'):
+                self._chosen = time.monotonic()
+                if self._ready is None:
+                    self._changed.notify()
             if job is None:
                 return None
             job.seen = time.monotonic()
             return job.view
+
+    def stop(self, owner: str, job_id: str) -> None:
+        """Stop the analysis of this job and keep what has been analysed; without effect before the first frame."""
+        with self._changed:
+            job = self._jobs.get(owner)
+            if job and job.view.id == job_id and job.view.frames and job.process and job.stopped == math.inf:
+                job.process.stop()
+                job.stopped = time.monotonic()
 
     def drop(self, owner: str, job_id: str = '') -> None:
         """End the job of the owner in any state and remove its files; with an id only if it is that job."""
@@ -215,14 +257,25 @@ class Jobs:
                 self._drop(owner)
 
     def playback(self, owner: str, job_id: str) -> Playback | None:
-        """The playback of the finished job of the owner; None if there is none."""
-        job = self._done(owner, job_id)
+        """The playback of the job of the owner, which grows until it is done; None if there is none."""
+        job = self._of(owner, job_id)
         return job.playback if job else None
 
     def result(self, owner: str, job_id: str, suffix: str) -> tuple[Path, str] | None:
-        """Path of a result ('csv', 'png' or 'mp4') and name of the video; None as for `playback`."""
-        job = self._done(owner, job_id)
-        return (job.folder / RESULTS / f'{NAME}.{suffix}', job.view.name) if job else None
+        """Path of a result ('csv', 'png' or 'mp4') and name of the video; None unless the job is done."""
+        job = self._of(owner, job_id)
+        done = job is not None and job.view.state == 'done'
+        return (job.folder / RESULTS / f'{NAME}.{suffix}', job.view.name) if job and done else None
+
+    def notes(self, owner: str, job_id: str, change: Callable[[Notes], Notes] = lambda notes: notes
+              ) -> tuple[Notes, View] | None:
+        """The notes about the video of this job, after a change, and its state; None if there is none."""
+        with self._changed:
+            job = self._of(owner, job_id)
+            if job is None:
+                return None
+            job.notes = change(job.notes)
+            return job.notes, job.view
 
     def close(self) -> None:
         """End all jobs and remove all files."""
@@ -254,13 +307,13 @@ class Jobs:
 
     # Of other threads
 
-    def _done(self, owner: str, job_id: str) -> _Job | None:
+    def _of(self, owner: str, job_id: str) -> _Job | None:
         with self._changed:
             job = self._jobs.get(owner)
             if job is None or not secrets.compare_digest(job.view.id.encode(), job_id.encode()):
                 return None
             job.seen = time.monotonic()
-            return job if job.view.state == 'done' else None
+            return job
 
     # In the thread
 
@@ -274,16 +327,36 @@ class Jobs:
                         self._drop(owner)
                 if running is None:
                     running = next((job for job in self._jobs.values() if job.view.state == 'waiting'), None)
-                    if running is None:
-                        if self._closed:
-                            return
+                    if running is None and self._closed:
+                        break
+                    if running is not None:
+                        running.view = replace(running.view, state='starting')
+            if running is None:
+                self._keep_ready()
+                with self._changed:
+                    if not self._closed and not any(job.view.state == 'waiting' for job in self._jobs.values()):
                         self._changed.wait(1.0)
-                        continue
-                    running.view = replace(running.view, state='starting')
+                continue
             if running.process is None:
                 running.process = self._start(running)
             if not self._look(running, running.process):
                 running = None
+        if self._ready is not None:
+            self._ready.end()
+
+    def _keep_ready(self) -> None:
+        """Start or end the process without a job."""
+        now = time.monotonic()
+        if self._ready is not None and not self._ready.lives():
+            _log.warning('the process for the next video ended: %s; %s', self._ready.why(), self._ready.last_words())
+            self._ready = None
+            self._not_before = now + AGAIN
+        wanted = self.limits.ready and now - self._chosen < CHOOSING
+        if self._ready is not None and not wanted:
+            self._ready.end()
+            self._ready = None
+        elif self._ready is None and wanted and now >= self._not_before:
+            self._ready = _Process(self.limits, self._folder.path)
 
     def _expire(self) -> None:
         now = time.monotonic()
@@ -298,11 +371,14 @@ class Jobs:
         limits = self.limits
         order = Order(folder=str(job.folder), video=job.video, container=job.container, rotate=job.rotate,
                       seconds=limits.seconds, frames=limits.frames, pixels=limits.pixels, cpu_s=limits.cpu_s,
-                      memory=limits.memory, file_size=limits.file_size, niceness=limits.niceness,
-                      clip_width=limits.clip_width, clip_rate=limits.clip_rate)
-        process = _Process(order, limits.wall_s)
+                      clip_width=limits.clip_width, clip_rate=limits.clip_rate, hide_faces=limits.hide_faces)
+        if self._ready is not None and not self._ready.lives():
+            self._ready = None
+        process, self._ready = self._ready or _Process(limits, self._folder.path), None
+        process.begin(order, limits.wall_s)
         with self._changed:
             job.process = process
+            job.playback = Playback(job.folder)
             if job.dropped:
                 process.kill()
         return process
@@ -315,23 +391,19 @@ class Jobs:
                 if not job.dropped:
                     for event in events:
                         job.view = process.advance(job.view, event)
+                    if time.monotonic() - job.stopped > STOPPING:
+                        process.kill()
             return True
         process.close()
-        playback = None
-        if process.done and not job.dropped:
-            try:
-                playback = Playback(job.folder)
-            except (OSError, ValueError):
-                process.done = None
         with self._changed:
             job.process = None
             if job.dropped:
                 shutil.rmtree(job.folder, ignore_errors=True)
             elif process.done:
-                job.playback = playback
                 (job.folder / job.video if job.video else job.folder / 'clip.mp4').unlink(missing_ok=True)
                 self._end(job, replace(job.view, state='done', message=str(process.done['warning']), share=1.0,
-                                       frames=int(process.done['frames']), seconds=float(process.done['seconds'])))
+                                       frames=int(process.done['frames']), seconds=float(process.done['seconds']),
+                                       stopped=bool(process.done['stopped'])))
             else:
                 _log.warning('the analysis of a video failed: %s; %s', process.why(), process.last_words())
                 self._end(job, replace(job.view, state='failed', message=process.why()))
@@ -339,13 +411,19 @@ class Jobs:
 
 
 class _Process:
-    """The process of a job, as seen by the program."""
+    """A process for one job, as seen by the program.
+
+    Args:
+        limits: limits of the job.
+        folder: folder for its standard error, without a name.
+    """
 
     _LINE = 1 << 16
     """Maximum size of an event in bytes."""
 
-    def __init__(self, order: Order, wall_s: float) -> None:
-        self._order, self._wall_s = order, wall_s
+    def __init__(self, limits: Limits, folder: Path) -> None:
+        self._bounds = Bounds(limits.memory, limits.file_size, limits.niceness)
+        self._cpu_s, self._wall_s = limits.cpu_s, LOADING
         self._start = time.monotonic()
         self._first: tuple[float, float] | None = None
         """Time and fraction of the first progress event."""
@@ -355,19 +433,49 @@ class _Process:
         self._rest = b''
         package = str(Path(__file__).parents[3])
         path = os.pathsep.join(filter(None, (package, os.environ.get('PYTHONPATH', ''))))
-        self._errors = (Path(order.folder) / 'errors').open('w+b')
+        self._errors = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         # A new interpreter, since a fork would copy the locks of other threads. A new session, since Ctrl-C in the
         # terminal is handled by this program. The root as working folder, since Python would import from it.
         self._process = subprocess.Popen(
-            [sys.executable, '-m', 'fer_ros.web.video.job_process'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._errors, cwd='/', start_new_session=True, bufsize=0,
-            env={**_environment(), 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
+            [sys.executable, '-m', 'fer_ros.web.video.job_process', json.dumps(asdict(self._bounds))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd='/', start_new_session=True,
+            bufsize=0, env={**_environment(), 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._output, selectors.EVENT_READ)
+
+    def begin(self, order: Order, wall_s: float) -> None:
+        """Give it its only order, with the maximum run time from now on in seconds."""
+        self._start, self._wall_s = time.monotonic(), wall_s
+        self._command(order_line(order))
+
+    def stop(self) -> None:
+        """Ask it to complete its results with what it has analysed."""
+        self._command(STOP_LINE)
+
+    def _command(self, line: bytes) -> None:
         with suppress(OSError):  # it has died, which is detected later
-            self._input.write(order_line(order).encode())
+            self._input.write(line)
+
+    def lives(self) -> bool:
+        """Whether it goes on, before it has an order; closed otherwise."""
+        events = self.events(0.0)
+        if events is None:
+            self.close()
+            return False
+        for event in events:
+            if 'ready' in event:
+                self._wall_s = math.inf  # it waits
+            else:
+                self.advance(View('', '', 'starting'), event)
+        return True
+
+    def end(self) -> None:
+        """End it at once."""
+        self.kill()
+        self.close()
+        self._errors.close()
 
     def kill(self) -> None:
         with suppress(OSError):
@@ -377,8 +485,8 @@ class _Process:
         """New events, after at most `timeout` seconds; None if it has ended."""
         if time.monotonic() - self._start > self._wall_s:
             self._fail('time', seconds=self._wall_s)
-        elif self._memory() > self._order.memory:
-            self._fail('memory', megabytes=self._order.memory >> 20)
+        elif self._memory() > self._bounds.memory:
+            self._fail('memory', megabytes=self._bounds.memory >> 20)
         if not self._selector.select(timeout):
             return []
         data = os.read(self._output.fileno(), self._LINE)
@@ -394,7 +502,7 @@ class _Process:
             if not event['confined']:
                 _log.warning('this kernel has no Landlock: the process that analyses videos is not confined to its '
                              'folder')
-            return replace(view, state='running')
+            return replace(view, state='running', seconds=float(event['begun']))
         if 'progress' in event:
             frames, share = event['progress']
             now = time.monotonic()
@@ -404,14 +512,14 @@ class _Process:
             return replace(view, frames=frames, share=share, left=left)
         if 'done' in event:
             self.done = event['done']
-        elif not self._failure:
+        elif 'failed' in event and not self._failure:
             self._failure = getattr(VideoErrors, event['failed']).format(**event['values'])
         return view
 
     def why(self) -> str:
         """Reason why it ended without success."""
         if not self._failure and self._process.returncode == -signal.SIGXCPU:
-            return VideoErrors.time.format(seconds=self._order.cpu_s)
+            return VideoErrors.time.format(seconds=self._cpu_s)
         return self._failure or VideoErrors.died
 
     def last_words(self) -> str:

@@ -4,11 +4,13 @@ The page requests everything over HTTP. The owner of a video is identified by a 
 scripts: a secret of the browser, created at its first request.
 """
 
+import logging
 import math
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from pathlib import Path
 from urllib.parse import quote
 
 from nicegui import ui
@@ -17,15 +19,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from fer_ros.drawing.session_report import report
+from fer_ros.drawing.valence_plot import SILENCE
 from fer_ros.media.rotation import ANGLES
+from fer_ros.recordings.output_files import MIN_LIFE
+from fer_ros.results.session_summary import Session, SessionError, summarise
 from fer_ros.web.server.settings import WebSettings
-from fer_ros.web.texts import Video, VideoErrors
+from fer_ros.web.texts import HiddenFaces, Video, VideoErrors
 from fer_ros.web.theme import CHART, palette
-from fer_ros.web.video.jobs import Jobs, JobsError, Limits
+from fer_ros.web.video.jobs import Jobs, JobsError, Limits, View
+from fer_ros.web.video.notes import Notes, NotesError, markers_csv
 from fer_ros.web.video.uploads import UploadError, receive
 
+_log = logging.getLogger(__name__)
+
 COOKIE = 'fer_video'
+PLAYER = Path(__file__).with_name('player')
+"""Folder of the JavaScript module with the parts of the player."""
 _OWNER = re.compile(r'[\w-]{32}', re.ASCII)
+_NUMBER = re.compile(r'\d{1,9}', re.ASCII)
 NAME_LENGTH = 100
 """Maximum number of characters kept of the name of a video."""
 # Images of people must not be stored in the cache of the browser.
@@ -63,7 +75,14 @@ class VideoPage:
             Route('/video/upload', self._upload, methods=['POST']),
             Route('/video/clip', self._clip, methods=['POST']),
             Route('/video/cancel', self._cancel, methods=['POST']),
+            Route('/video/stop', self._stop, methods=['POST']),
             Route('/video/{job}/lines.json', self._lines),
+            Route('/video/{job}/session.json', self._session),
+            Route('/video/{job}/report.html', self._report),
+            Route('/video/{job}/markers.csv', self._markers),
+            Route('/video/{job}/mark', self._mark, methods=['POST']),
+            Route('/video/{job}/unmark', self._unmark, methods=['POST']),
+            Route('/video/{job}/name', self._name, methods=['POST']),
             Route('/video/{job}/{index:int}.jpg', self._picture),
             Route('/video/{job}/video.{suffix}', self._result),
         ]
@@ -76,7 +95,7 @@ class VideoPage:
 
     async def _state(self, request: Request) -> Response:
         owner = _owner(request)
-        view = self.jobs.view(owner) if owner else None
+        view = self.jobs.view(owner)
         job = None
         if view:
             job = asdict(view) | {'left': None if math.isnan(view.left) else view.left}
@@ -143,11 +162,19 @@ class VideoPage:
             self.jobs.drop(_owner(request), job)
         return JSONResponse({}, headers=_PRIVATE)
 
+    def _stop(self, request: Request) -> Response:
+        self.jobs.stop(_owner(request), request.query_params.get('job', ''))
+        return JSONResponse({}, headers=_PRIVATE)
+
     def _lines(self, request: Request) -> Response:
         playback = self.jobs.playback(_owner(request), request.path_params['job'])
-        if playback is None:
+        after = request.query_params.get('after', '0')
+        if playback is None or not _NUMBER.fullmatch(after):
             return _nothing()
-        return FileResponse(playback.lines, media_type='application/json', headers=_PRIVATE)
+        try:
+            return Response(playback.lines(int(after)), media_type='application/json', headers=_PRIVATE)
+        except (IndexError, OSError):
+            return _nothing()
 
     def _picture(self, request: Request) -> Response:
         playback = self.jobs.playback(_owner(request), request.path_params['job'])
@@ -158,17 +185,89 @@ class VideoPage:
         except (IndexError, OSError):  # missing, or dropped meanwhile
             return _nothing()
 
+    def _read(self, request: Request) -> tuple[Session, dict[str, dict], Notes, View] | None:
+        owner, job_id = _owner(request), request.path_params['job']
+        playback, noted = self.jobs.playback(owner, job_id), self.jobs.notes(owner, job_id)
+        if playback is None or noted is None:
+            return None
+        try:
+            return (*playback.session(), *noted)
+        except (OSError, ValueError) as error:
+            _log.warning('the faces of a video cannot be read: %s', error)
+            return None
+
+    def _session(self, request: Request) -> Response:
+        if (found := self._read(request)) is None:
+            return _nothing()
+        session, _, notes, view = found
+        return JSONResponse({
+            'name': _title(view), 'stopped': view.stopped, 'warning': view.message, 'names': dict(notes.names),
+            'markers': [asdict(marker) for marker in notes.markers],
+            **summarise(session, notes.names, MIN_LIFE)}, headers=_PRIVATE)
+
+    def _report(self, request: Request) -> Response:
+        if (found := self._read(request)) is None:
+            return _nothing()
+        session, styles, notes, view = found
+        text = report(_title(view), session, summarise(session, notes.names, MIN_LIFE),
+                      [(marker.time_s, marker.text) for marker in notes.markers], view.message, styles, notes.names)
+        return Response(text, media_type='text/html; charset=utf-8', headers=_attachment(view.name, 'html'))
+
+    def _markers(self, request: Request) -> Response:
+        if (found := self._read(request)) is None:
+            return _nothing()
+        session, _, notes, view = found
+        return Response(markers_csv(notes, session.times), media_type=RESULTS['csv'],
+                        headers=_attachment(view.name, 'markers.csv'))
+
+    def _mark(self, request: Request) -> Response:
+        try:
+            time_s = float(request.query_params['time'])
+        except (KeyError, ValueError):
+            time_s = math.nan
+        if not 0 <= time_s <= self.limits.seconds:
+            return _error(VideoErrors.moment, 400)
+        return self._noted(request, lambda notes: notes.marked(time_s, request.query_params.get('text', '')))
+
+    def _unmark(self, request: Request) -> Response:
+        number = request.query_params.get('number', '')
+        if not _NUMBER.fullmatch(number):
+            return _nothing()
+        return self._noted(request, lambda notes: notes.unmarked(int(number)))
+
+    def _name(self, request: Request) -> Response:
+        if (found := self._read(request)) is None:
+            return _nothing()
+        session, _, notes, _ = found
+        face_id = request.query_params.get('face', '')
+        if face_id not in session.faces:
+            return _nothing()
+        try:
+            name = request.query_params.get('name', '')
+            summarise(session, notes.named(face_id, name).names, MIN_LIFE)
+        except NotesError:
+            return _error(VideoErrors.notes, 409)
+        except SessionError as error:
+            return _error(f'{error}.', 409)
+        return self._noted(request, lambda notes: notes.named(face_id, name))
+
+    def _noted(self, request: Request, change: Callable[[Notes], Notes]) -> Response:
+        try:
+            noted = self.jobs.notes(_owner(request), request.path_params['job'], change)
+        except NotesError:
+            return _error(VideoErrors.notes, 409)
+        return JSONResponse({}, headers=_PRIVATE) if noted else _nothing()
+
     def _result(self, request: Request) -> Response:
         suffix = request.path_params['suffix']
         result = self.jobs.result(_owner(request), request.path_params['job'], suffix) if suffix in RESULTS else None
         if result is None:
             return _nothing()
         path, name = result
-        return FileResponse(path, media_type=RESULTS[suffix], headers={
-            **_PRIVATE, 'Content-Disposition': f"attachment; filename*=utf-8''{quote(_stem(name))}.{suffix}"})
+        return FileResponse(path, media_type=RESULTS[suffix], headers=_attachment(name, suffix))
 
 
-class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CHART)}):
+class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CHART), 'fer-player': str(PLAYER)}):
     """The content of the tab, which fetches its data."""
 
     def __init__(self, limits: Limits) -> None:
@@ -176,9 +275,12 @@ class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CH
         texts = {name: value for name, value in vars(Video).items() if not name.startswith('_')}
         texts['hint'] = Video.hint.format(megabytes=limits.upload >> 20, minutes=limits.seconds / 60)
         texts['kept'] = Video.kept.format(minutes=round(limits.keep_s / 60), away=round(limits.away_s / 60))
+        texts['hidden'] = getattr(HiddenFaces, limits.hide_faces)
         texts['too_large'] = VideoErrors.too_large.format(megabytes=limits.upload >> 20)
         self._props['texts'] = texts
         self._props['palette'] = palette()
+        self._props['least'] = MIN_LIFE
+        self._props['silence'] = SILENCE
         self._props['limit'] = limits.upload
         self._props['accept'] = ACCEPT
         self._props['angles'] = list(ANGLES)
@@ -193,6 +295,14 @@ def _owner(request: Request) -> str:
 def _rotate(request: Request) -> int | None:
     """By how many degrees the video is to be turned; None if the request names another angle than those offered."""
     return {str(angle): angle for angle in ANGLES}.get(request.query_params.get('rotate', '0'))
+
+
+def _attachment(name: str, suffix: str) -> dict[str, str]:
+    return {**_PRIVATE, 'Content-Disposition': f"attachment; filename*=utf-8''{quote(_stem(name))}.{suffix}"}
+
+
+def _title(view: View) -> str:
+    return view.name or Video.clip_name
 
 
 def _stem(name: str) -> str:

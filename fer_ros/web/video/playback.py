@@ -1,7 +1,8 @@
-"""A recording for playback on the page: a JPEG image of every frame by number, and the lines of its faces.
+"""A recording for playback on the page while it is analysed: a JPEG image and the faces of every frame, by number.
 
-Browsers do not play the MPEG-4 Part 2 of the annotated video. VP8, which they play and OpenCV writes, is about 40 times
-as expensive to encode as JPEG (benchmarks/playback.py) and does not allow exact seeking.
+The page draws boxes and labels itself. Browsers do not play the MPEG-4 Part 2 of the annotated video. VP8, which they
+play and OpenCV writes, is about 40 times as expensive to encode as JPEG (benchmarks/playback.py) and does not allow
+exact seeking.
 """
 
 import json
@@ -11,23 +12,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
-from fer_ros.drawing.valence_plot import longest_step
-from fer_ros.emotions import EMOTIONS
-from fer_ros.recordings.output_files import MIN_LIFE
+from fer_ros.emotions import EMOTIONS, GROUPS, group
+from fer_ros.results import wire
 from fer_ros.results.faces import FacesFrame
-from fer_ros.results.history import FacesHistory, breaks
+from fer_ros.results.session_summary import ROW, Session
 from fer_ros.web.theme import face_style
 
 WIDTH = 640
 """Maximum width in pixels; larger images are scaled down."""
 QUALITY = 75
-PICTURES, PLACES, LINES = 'pictures', 'places.npy', 'lines.json'
+PICTURES, LINES, INDEX = 'pictures', 'lines', 'index'
+MOST_LINES = 5000
+"""Maximum number of frames whose faces are read at a time."""
+LONGEST = 1e6
+"""Maximum time of a frame in seconds."""
+_PLACE = np.dtype([('picture', '<i8'), ('line', '<i8')])
+"""Of each frame, where its image and its faces end in their files."""
 
 
 class PlaybackWriter:
-    """Writes the frames of a recording; a context manager that leaves the files incomplete after an error.
+    """Writes the frames of a recording; a context manager. What has been written can be read at once.
 
     Args:
         folder: folder of the three files.
@@ -37,10 +42,12 @@ class PlaybackWriter:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = (folder / PICTURES).open('wb')
-        self._places = [0]
-        self._history = FacesHistory()
+        self._pictures, self._lines, self._index = (
+            (folder / name).open('wb', buffering=0) for name in (PICTURES, LINES, INDEX))
+        self._place = np.zeros(1, _PLACE)
+        self._count = 0
+        self._first_ns: int | None = None
+        self._known: set[str] = set()
         self._colours = FaceColours()
 
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
@@ -50,74 +57,117 @@ class PlaybackWriter:
             image: uint8 (H, W, 3), BGR.
             frame: its faces, with a stamp later than that of the previous frame.
         """
-        self._history.add(frame)
-        picture = annotate(image, frame, self._colours)
-        scale = WIDTH / picture.shape[1]
+        scale = WIDTH / image.shape[1]
         if scale < 1:
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        data = cv2.imencode('.jpg', picture, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1]
-        self._file.write(data.data)
-        self._places.append(self._places[-1] + len(data))
+            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        data = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1]
+        line = json.dumps(self._line(frame), separators=(',', ':')).encode() + b'\n'
+        self._pictures.write(data.data)
+        self._lines.write(line)
+        self._place['picture'] += len(data)
+        self._place['line'] += len(line)
+        self._index.write(self._place.tobytes())  # the last, so that readers find what it refers to
+        self._count += 1
+
+    def _line(self, frame: FacesFrame) -> dict:
+        """The faces of a frame for JSON.
+
+        ``t`` is seconds since the first frame. ``faces`` has a list for each: id, emotion (an index of `EMOTIONS`),
+        group (of `GROUPS`), confidence, valence, raw valence, quality, and x, y, width and height of the box relative
+        to the size of the image. ``styles`` are those of the faces that appear for the first time.
+        """
+        self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
+        colours = self._colours(face.face_id for face in frame.faces)
+        line = {'t': round((frame.stamp_ns - self._first_ns) * 1e-9, 6), 'faces': [
+            [face.face_id, EMOTIONS.index(face.emotion), GROUPS.index(group(face.probabilities)),
+             *(round(float(value), 4) for value in (
+                 face.confidence, face.valence, face.raw_valence, face.quality, face.box[0] / frame.width,
+                 face.box[1] / frame.height, face.box[2] / frame.width, face.box[3] / frame.height))]
+            for face in frame.faces]}
+        if new := {i: face_style(colour) for i, colour in colours.items() if i not in self._known}:
+            line['styles'] = new
+            self._known |= new.keys()
+        return line
 
     def __len__(self) -> int:
         """Number of frames so far."""
-        return len(self._places) - 1
+        return self._count
 
     def __enter__(self) -> 'PlaybackWriter':
         return self
 
-    def __exit__(self, kind, *_) -> None:
-        self._file.close()
-        if kind is None:
-            np.save(self._folder / PLACES, np.array(self._places, np.int64))
-            (self._folder / LINES).write_text(json.dumps(self._lines(), separators=(',', ':')), encoding='utf-8')
-
-    def _lines(self) -> dict:
-        """The lines of the faces for JSON.
-
-        ``times`` are seconds since the first frame. Each face has its style; lists of frame number, valence, raw
-        valence, emotion (an index of ``emotions``) and confidence; and the positions in these lists before which its
-        line has a gap.
-        """
-        stamps = self._history.stamps()
-        series = [s for s in self._history.series() if s.life >= MIN_LIFE]
-        colours = self._colours(s.face_id for s in series)
-        longest = longest_step(stamps)
-        return {
-            'times': _rounded((stamps - stamps[:1]) * 1e-9, 6), 'emotions': EMOTIONS,
-            'faces': [{'id': s.face_id, **face_style(colours[s.face_id]), 'breaks': breaks(s.samples, longest).tolist(),
-                       'frames': s.samples['frame'].tolist(), 'valence': _rounded(s.samples['valence']),
-                       'raw': _rounded(s.samples['raw_valence']), 'emotion': s.samples['emotion'].tolist(),
-                       'confidence': _rounded(s.samples['confidence'])} for s in series],
-        }
-
-
-def _rounded(values: np.ndarray, digits: int = 4) -> list[float]:
-    return np.round(np.asarray(values, np.float64), digits).tolist()
+    def __exit__(self, *exception) -> None:
+        for file in (self._pictures, self._lines, self._index):
+            file.close()
 
 
 class Playback:
-    """The files of a `PlaybackWriter` in `folder`.
-
-    Raises:
-        OSError, ValueError: they are missing or incomplete.
-    """
+    """The files of a `PlaybackWriter` in `folder`, which may still be growing, or not have been begun."""
 
     def __init__(self, folder: Path) -> None:
-        self.lines = folder / LINES
-        """Path of the JSON file with the lines."""
-        self._pictures = folder / PICTURES
-        self._places = np.load(folder / PLACES, allow_pickle=False)
+        self._folder = folder
 
     def __len__(self) -> int:
-        return len(self._places) - 1
+        """Number of frames so far."""
+        try:
+            return (self._folder / INDEX).stat().st_size // _PLACE.itemsize
+        except FileNotFoundError:
+            return 0
 
     def picture(self, index: int) -> bytes:
         """The JPEG image of frame `index`. Raises IndexError, OSError."""
-        if not 0 <= index < len(self):
-            raise IndexError(f'frame {index} of {len(self)}')
-        start, end = (int(place) for place in self._places[index:index + 2])
-        descriptor = os.open(self._pictures, os.O_RDONLY)
+        start, end = self._places('picture', index, index + 1)
+        return self._read(PICTURES, start, end)
+
+    def lines(self, first: int = 0) -> bytes:
+        """The faces of at most `MOST_LINES` frames from `first` on: a JSON list, of which `PlaybackWriter` tells more.
+
+        Raises:
+            IndexError: there are not so many frames.
+            OSError: a file cannot be read.
+        """
+        last = min(len(self), first + MOST_LINES)
+        if first == last:
+            return b'[]'
+        start, end = self._places('line', first, last)
+        return b'[' + self._read(LINES, start, end).strip().replace(b'\n', b',') + b']'
+
+    def session(self) -> tuple[Session, dict[str, dict]]:
+        """The faces of all frames so far, and the `face_style` of each.
+
+        Raises:
+            OSError, ValueError: the file cannot be read, or has been written by something else.
+        """
+        times: list[float] = []
+        styles: dict[str, dict] = {}
+        rows: dict[str, list[tuple]] = {}
+        count = len(self)
+        try:
+            while len(times) < count:
+                for line in json.loads(self.lines(len(times))):
+                    styles |= line.get('styles', {})
+                    for face_id, emotion, of_group, _, valence, _, quality, *_ in line['faces']:
+                        row = (len(times), wire.whole(emotion, 0, len(EMOTIONS) - 1, 'emotion'),
+                               wire.whole(of_group, 0, len(GROUPS) - 1, 'group'),
+                               wire.number(valence, -1.0, 1.0, 'valence'), wire.number(quality, 0.0, 1.0, 'quality'))
+                        rows.setdefault(wire.face_id(face_id), []).append(row)
+                    times.append(wire.number(line['t'], times[-1] if times else 0.0, LONGEST, 't'))
+            return (Session(np.array(times, np.float64),
+                            {face_id: np.array(found, ROW) for face_id, found in rows.items()}), styles)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ValueError(f'damaged file of faces: {error}') from error
+
+    def _places(self, name: str, first: int, last: int) -> tuple[int, int]:
+        """Where the part of frames `first` to `last` (exclusive) begins and ends in a file."""
+        if not 0 <= first < last <= len(self):
+            raise IndexError(f'frames {first} to {last} of {len(self)}')
+        before = max(0, first - 1)
+        data = self._read(INDEX, before * _PLACE.itemsize, last * _PLACE.itemsize)
+        places = np.frombuffer(data, _PLACE)[name]
+        return int(places[0]) if first else 0, int(places[-1])
+
+    def _read(self, name: str, start: int, end: int) -> bytes:
+        descriptor = os.open(self._folder / name, os.O_RDONLY)
         try:
             return os.pread(descriptor, end - start, start)
         finally:

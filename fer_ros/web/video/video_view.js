@@ -1,6 +1,8 @@
-// The content of the tab Video: choice of a video, progress, and then the player with image, lines and downloads.
+// The content of the tab Video: choice of a video, and the player with image, lines and summary, which grow while the
+// video is analysed.
 import { echarts } from "nicegui-echart";
-import { shade, signed, summary, valenceOption } from "fer-chart";
+import { keysOn, shade, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { drawFaces, find, moved, pinched, Recording, zoomed } from "fer-player";
 
 const SOON = 400; // ms between two looks at a job that goes on
 const LATER = 5000; // ms else; they also say that the page is still there
@@ -9,9 +11,13 @@ const KEPT = 40; // frames kept decoded
 const LOADS = 4; // requests at a time
 const PLACE = "fer-frame-"; // remembers the frame of a job over a reload
 const PATIENCE = 500; // ms that the picture may be late before the clock waits for it
+const REDRAW = 600; // ms between two drawings of a line that grows
+const SHARP = 2; // pixels of the canvas per pixel of a frame, for what is written into it
+const SPEEDS = [0.25, 0.5, 1, 2, 4];
+const STEP = 1.6; // by which a key zooms
 
 export default {
-  props: { texts: Object, palette: Object, limit: Number, accept: String, angles: Array },
+  props: { texts: Object, palette: Object, limit: Number, accept: String, angles: Array, least: Number, silence: Number },
   template: `
 <div class="fer-video" ref="root">
   <section v-if="!active && !player" class="fer-card fer-choose" :class="{ 'fer-over': over }"
@@ -29,18 +35,24 @@ export default {
     <p class="fer-empty" id="fer-video-hint">{{ texts.hint }}</p>
   </section>
 
-  <section v-if="active" class="fer-card" :aria-label="texts.progress">
+  <section v-if="active" class="fer-card fer-progress" :aria-label="texts.progress">
     <h2>{{ shownName }}</h2>
     <progress :max="1" :value="share > 0 ? share : null" :aria-label="texts.progress"></progress>
     <p role="status" data-testid="progress">{{ progressText }}</p>
-    <div class="fer-buttons"><q-btn no-caps outline icon="close" :label="texts.cancel" @click="cancel"/></div>
+    <div class="fer-buttons">
+      <q-btn v-if="player" no-caps outline icon="stop" :label="texts.stop" @click="stop"/>
+      <q-btn v-else no-caps outline icon="close" :label="texts.cancel" @click="cancel"/>
+      <q-btn v-if="player && !following" no-caps outline icon="fast_forward" :label="texts.follow" @click="follow"/>
+    </div>
   </section>
 
   <template v-if="player">
     <section class="fer-card fer-picture" :aria-label="texts.picture">
-      <h2>{{ job.name || texts.clip_name }}</h2>
+      <h2 v-if="!active">{{ job.name || texts.clip_name }}</h2>
+      <p v-if="job.stopped" role="status" class="fer-problem">{{ texts.stopped }}</p>
       <p v-if="job.message" role="status" class="fer-problem" data-testid="warning">{{ job.message }}</p>
       <canvas ref="canvas" role="img" :aria-label="texts.picture" :data-frame="shown" @click="toggle"></canvas>
+      <p v-if="texts.hidden" class="fer-empty">{{ texts.hidden }}</p>
     </section>
 
     <section class="fer-card fer-face" :aria-label="texts.faces">
@@ -49,17 +61,22 @@ export default {
         <tr v-for="face in now" :key="face.id" :data-testid="'face-' + face.id">
           <th scope="row"><svg viewBox="0 0 32 8" width="32" height="8" aria-hidden="true">
             <line x1="0" y1="4" x2="32" y2="4" :stroke="shade(face)" stroke-width="3"
-              :stroke-dasharray="face.dash.join(' ')"/></svg> {{ face.id }}</th>
-          <template v-if="face.here"><td>{{ face.emotion }} {{ face.confidence }} %</td>
-            <td class="fer-number">{{ face.valence }}</td></template>
+              :stroke-dasharray="face.dash.join(' ')"/></svg> {{ called(face.id) }}</th>
+          <template v-if="face.here"><td>{{ face.emotion }} {{ percent(face.confidence) }}</td>
+            <td class="fer-number">{{ signed(face.valence) }}</td></template>
           <td v-else colspan="2" class="fer-empty">{{ texts.away }}</td>
         </tr>
       </tbody></table>
       <p v-if="!now.length" class="fer-empty">{{ texts.nobody }}</p>
       <h2 class="fer-downloads">{{ texts.downloads }}</h2>
       <div class="fer-buttons">
-        <q-btn v-for="kind in ['csv', 'png', 'mp4']" :key="kind" no-caps outline icon="download" type="a"
-          :label="texts[kind]" :href="address('video.' + kind)" download/>
+        <template v-if="!active"><q-btn v-for="kind in ['csv', 'png', 'mp4']" :key="kind" no-caps outline icon="download"
+          type="a" :label="texts[kind]" :href="address('video.' + kind)" download/></template>
+        <q-btn no-caps outline icon="summarize" type="a" :label="texts.report" :href="address('report.html')" download/>
+        <q-btn no-caps outline icon="data_object" type="a" :label="texts.json" :href="address('session.json')"
+          :download="(job.name || texts.clip_name) + '.json'"/>
+        <q-btn v-if="markers.length" no-caps outline icon="download" type="a" :label="texts.markers_csv"
+          :href="address('markers.csv')" download/>
       </div>
       <div class="fer-buttons"><q-btn no-caps outline icon="upload" :label="texts.another"
         @click="ask(() => {})"/></div>
@@ -68,20 +85,106 @@ export default {
 
     <section class="fer-card fer-line" :aria-label="texts.line">
       <h2>{{ texts.line }} <small>{{ texts.smoothed }}, {{ texts.raw }}</small></h2>
-      <div class="fer-scrub" @pointerdown="scrub" @pointermove="scrub">
+      <div class="fer-legend" role="group" :aria-label="texts.legend">
+        <label v-for="face in lasting" :key="face.id" class="fer-check"><input type="checkbox"
+          :checked="!hidden.includes(face.id)" @change="switchLine(face.id)">
+          <svg viewBox="0 0 32 8" width="32" height="8" aria-hidden="true"><line x1="0" y1="4" x2="32" y2="4"
+            :stroke="shade(face)" stroke-width="3" :stroke-dasharray="face.dash.join(' ')"/></svg>
+          {{ called(face.id) }}</label>
+      </div>
+      <div class="fer-scrub" @pointerdown="press" @pointermove="drag" @pointerup="release" @pointercancel="release"
+        @pointerleave="hover = null" @wheel="wheel">
         <div ref="chart" class="fer-chart" role="img" :aria-label="texts.chart" aria-describedby="fer-video-summary">
         </div>
         <div ref="veil" class="fer-veil"></div>
+        <div ref="loop" class="fer-loop"></div>
+        <div v-if="hover" class="fer-tip" aria-hidden="true" :style="hover.style">
+          <b class="fer-number">{{ hover.time }}</b> {{ hover.frame }}
+          <div v-for="face in hover.faces" :key="face.id"><svg viewBox="0 0 16 4" width="16" height="4">
+            <line x1="0" y1="2" x2="16" y2="2" :stroke="shade(face)" stroke-width="4"/></svg> {{ called(face.id) }}
+            {{ face.emotion }} <span class="fer-number">{{ signed(face.valence) }}</span></div>
+        </div>
       </div>
       <p id="fer-video-summary" class="fer-unseen" data-testid="video-summary">{{ inWords }}</p>
       <div class="fer-controls">
         <q-btn round unelevated class="fer-main" :icon="playing ? 'pause' : 'play_arrow'"
           :aria-label="playing ? texts.pause : texts.play" @click="toggle"/>
+        <q-btn round flat icon="skip_previous" :aria-label="texts.back" @click="show(shown - 1, true)"/>
+        <q-btn round flat icon="skip_next" :aria-label="texts.forward" @click="show(shown + 1, true)"/>
         <input type="range" min="0" :max="count - 1" step="1" :value="shown" :aria-label="texts.position"
           :aria-valuetext="position" @input="show(Number($event.target.value), true)">
         <span class="fer-number" data-testid="position">{{ position }}</span>
       </div>
-      <p class="fer-empty fer-hint">{{ texts.keys }}</p>
+      <div class="fer-buttons">
+        <label>{{ texts.speed }} <select v-model="speed" class="fer-select" @change="restart">
+          <option v-for="factor in speeds" :key="factor" :value="factor">
+            {{ texts.speed_by.replace('{factor}', factor) }}</option></select></label>
+        <q-btn no-caps outline icon="zoom_in" :aria-label="texts.zoom_in" @click="zoom(step)"/>
+        <q-btn no-caps outline icon="zoom_out" :aria-label="texts.zoom_out" :disable="!range" @click="zoom(1 / step)"/>
+        <q-btn v-if="range" no-caps outline icon="fit_screen" :label="texts.zoom_reset" @click="setRange(null)"/>
+        <q-btn no-caps outline icon="first_page" :label="texts.loop_from" @click="setLoop(0)"/>
+        <q-btn no-caps outline icon="last_page" :label="texts.loop_to" @click="setLoop(1)"/>
+        <q-btn v-if="loop" no-caps outline icon="repeat" :label="texts.loop_end" @click="endLoop"/>
+        <q-btn no-caps outline icon="flag" :label="texts.marker_new" @click="draftMarker"/>
+      </div>
+      <details class="fer-hint">
+        <summary>{{ texts.shortcuts }}</summary>
+        <label class="fer-check"><input type="checkbox" :checked="keys" @change="setKeys($event.target.checked)">
+          {{ texts.keys_on }}</label>
+        <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
+          <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
+      </details>
+    </section>
+
+    <section class="fer-card fer-markers" :aria-label="texts.markers">
+      <h2>{{ texts.markers }}</h2>
+      <form v-if="draft" class="fer-buttons" @submit.prevent="saveMarker">
+        <label class="fer-grow">{{ texts.marker_text.replace("{time}", clock(draft.time)) }}
+          <input ref="draft" v-model="draft.text" class="fer-input" maxlength="200" @keydown.esc="draft = null"></label>
+        <q-btn no-caps unelevated color="primary" type="submit" :label="texts.marker_save"/>
+        <q-btn no-caps outline :label="texts.marker_cancel" @click="draft = null"/>
+      </form>
+      <ol class="fer-list">
+        <li v-for="(marker, index) in markers" :key="marker.number">
+          <q-btn no-caps outline :label="index + 1 + ' · ' + clock(marker.time_s)"
+            :aria-label="texts.marker_go.replace('{time}', clock(marker.time_s))" @click="goTo(marker.time_s)"/>
+          <span class="fer-grow">{{ marker.text }}</span>
+          <q-btn round flat icon="delete" :aria-label="texts.marker_remove.replace('{time}', clock(marker.time_s))"
+            @click="change('unmark?number=' + marker.number)"/>
+        </li>
+      </ol>
+      <p v-if="!markers.length && !draft" class="fer-empty">{{ texts.marker_none }}</p>
+      <p v-if="noteProblem" role="alert" class="fer-problem">{{ noteProblem }}</p>
+    </section>
+
+    <section v-if="session" class="fer-card fer-session" :aria-label="texts.summary_heading" data-testid="session">
+      <h2>{{ texts.summary_heading }}</h2>
+      <p>{{ sessionText }}</p>
+      <div class="fer-wide" tabindex="0" role="group" :aria-label="texts.summary_heading"><table class="fer-table">
+        <thead><tr><th scope="col">{{ texts.person }}</th><th scope="col">{{ texts.seen }}</th>
+          <th scope="col">{{ texts.mean }}</th><th scope="col">{{ texts.longest_positive }}</th>
+          <th scope="col">{{ texts.longest_negative }}</th><th scope="col">{{ texts.quality }}</th>
+          <th scope="col">{{ texts.unusable }}</th></tr></thead>
+        <tbody><tr v-for="person in people" :key="person.name"><th scope="row">{{ person.name }}</th>
+          <td>{{ clock(person.seconds) }}</td><td>{{ spread(person) }}</td><td>{{ stretch(person.longest_positive) }}</td>
+          <td>{{ stretch(person.longest_negative) }}</td><td>{{ percent(person.quality) }}</td>
+          <td>{{ percent(person.unusable) }}</td></tr></tbody></table></div>
+      <h3>{{ texts.per_emotion }}</h3>
+      <div class="fer-wide" tabindex="0" role="group" :aria-label="texts.per_emotion"><table class="fer-table">
+        <thead><tr><th scope="col">{{ texts.person }}</th>
+          <th v-for="{ name } in palette.emotions" :key="name" scope="col">{{ name }}</th>
+          <th v-for="(_, name) in palette.groups" :key="'g' + name" scope="col">
+            {{ texts.group.replace("{group}", texts[name]) }}</th></tr></thead>
+        <tbody><tr v-for="person in people" :key="person.name"><th scope="row">{{ person.name }}</th>
+          <td v-for="{ name } in palette.emotions" :key="name">{{ part(person.emotions[name], person) }}</td>
+          <td v-for="(_, name) in palette.groups" :key="'g' + name">{{ part(person.groups[name], person) }}</td>
+        </tr></tbody></table></div>
+      <div class="fer-names">
+        <label v-for="face in lasting" :key="face.id">{{ texts.name_of.replace("{face}", face.id) }}
+          <input class="fer-input" maxlength="40" :value="names[face.id] ?? ''"
+            @change="change('name?face=' + face.id + '&name=' + encodeURIComponent($event.target.value))"></label>
+      </div>
+      <p class="fer-empty">{{ texts.name_hint }}</p>
     </section>
   </template>
 
@@ -109,6 +212,19 @@ export default {
       inWords: "", // the lines
       shown: 0, // number of the frame in the picture
       count: 1,
+      lasting: [], // faces with a line
+      hidden: [], // ids of those whose line is not shown
+      following: false, // the newest frame is shown
+      hover: null, // what is told of the moment under the mouse
+      range: null, // [from, to] of the time axis in seconds; null: all
+      speed: 1,
+      loop: null, // [from, to] in seconds
+      session: null, // the newest of session.json
+      draft: null, // a marker that is being written
+      noteProblem: "",
+      keys: keysOn(),
+      speeds: SPEEDS,
+      step: STEP,
     };
   },
 
@@ -125,23 +241,33 @@ export default {
         ? text + " " + this.texts.left.replace("{time}", clock(this.job.left, 0)) : text;
     },
     position() {
-      const times = this.player && this.lines.times;
-      return times ? `${clock(times[this.shown])} / ${clock(times.at(-1))}` : "";
+      const times = this.count && this.player && this.recording.times;
+      return times ? `${clock(times[this.shown])} / ${clock(this.active ? this.total() : times.at(-1))}` : "";
     },
     now() {
       if (!this.player) return [];
-      return this.lines.faces.map((face) => {
-        const place = find(face.frames, this.shown);
-        const here = face.frames[place] === this.shown;
-        return { ...face, here, emotion: this.lines.emotions[face.emotion[place]],
-          confidence: Math.round(100 * face.confidence[place]), valence: here && signed(face.valence[place]) };
-      });
+      const here = new Map(this.recording.at(this.shown).map((face) => [face.id, face]));
+      return this.lasting.map((face) => ({ ...face, here: here.has(face.id), ...here.get(face.id) }));
+    },
+    names() { return this.session?.names ?? {}; },
+    markers() { return this.session?.markers ?? []; },
+    people() {
+      const { people, all } = this.session;
+      return people.length === 1 ? people : [...people, { ...all, name: this.texts.all_faces }];
+    },
+    sessionText() {
+      const { duration_s, frames, without_face_s, faces_seen_shortly } = this.session;
+      const text = this.texts.session_text.replace("{duration}", clock(duration_s)).replace("{frames}", frames)
+        .replace("{without}", this.percent(duration_s ? without_face_s / duration_s : 0))
+        .replace("{short}", faces_seen_shortly);
+      return this.active ? this.texts.so_far + " " + text : text;
     },
   },
 
   mounted() {
     this.ended = false;
-    this.lines = null;
+    this.recording = null;
+    this.fingers = new Map(); // pointer -> its place on the axis, 0 to 1
     this.frames = new Map(); // number -> ImageBitmap, or the promise of one
     this.loading = 0;
     this.wanted = 0;
@@ -170,6 +296,18 @@ export default {
 
   methods: {
     shade(colour) { return shade(colour, this.dark); },
+    signed,
+    clock(seconds) { return clock(seconds); },
+    percent(value) { return value === null || value === undefined ? "–" : Math.round(100 * value) + " %"; },
+    part(seconds, person) { return this.percent(person.seconds ? seconds / person.seconds : null); },
+    called(id) { return this.names[id] ?? id; },
+    spread({ mean_valence, spread }) {
+      return mean_valence === null ? "–" : `${signed(mean_valence)} ± ${spread.toFixed(2)}`;
+    },
+    stretch(found) {
+      return found ? this.texts.stretch.replace("{length}", (found[1] - found[0]).toFixed(1))
+        .replace("{start}", clock(found[0])) : "–";
+    },
     address(what) { return `/video/${this.job.id}/${what}`; },
 
     // The job
@@ -188,9 +326,12 @@ export default {
     async take(job) {
       if (this.ended) return;
       if (job?.state === "failed" && this.job?.state !== "failed") this.problem = job.message;
-      if (this.player && (job?.id !== this.player)) this.close();
+      if (this.player && (job?.id !== this.player || job.state === "failed")) this.close();
+      const ends = job?.state === "done" && this.job?.state !== "done";
       this.job = job;
-      if (job?.state === "done" && !this.player) await this.open(job);
+      if (!(job?.state === "done" || (job?.state === "running" && job.frames))) return;
+      if (!this.player) await this.open(job);
+      else if (job.state === "running" || ends) await this.extend(ends);
     },
 
     picked(event) {
@@ -208,7 +349,7 @@ export default {
     // Not before the user has agreed to lose results, which may be those of another tab.
     async begin(action) {
       await this.watch();
-      if (this.job?.state === "done") this.ask(action);
+      if (this.player) this.ask(action);
       else action();
     },
 
@@ -258,6 +399,11 @@ export default {
       this.sending = "";
     },
 
+    async stop() {
+      await fetch("/video/stop?job=" + this.job.id, { method: "POST" });
+      await this.watch();
+    },
+
     async cancel() {
       this.problem = "";
       if (this.request) {
@@ -273,46 +419,143 @@ export default {
     // The player
 
     async open(job) {
-      const response = await fetch(`/video/${job.id}/lines.json`);
-      if (!response.ok) return;
-      this.lines = await response.json();
-      if (this.ended) return;
-      this.count = this.lines.times.length;
+      this.recording = new Recording({ least: this.least, silence: this.silence,
+        emotions: this.palette.emotions.map(({ name }) => name) });
+      const running = job.state === "running";
+      if (!(await this.fetchLines(job.id)) || this.ended || !this.recording.count) return;
+      this.count = this.recording.count;
       this.shown = 0;
-      const place = Number(sessionStorage.getItem(PLACE + job.id)); // where it was before the page was loaded again
+      this.lasting = this.recording.lasting();
+      const place = sessionStorage.getItem(PLACE + job.id); // where it was before the page was loaded again
+      this.following = running && place === null;
       this.player = job.id;
       await this.$nextTick();
       this.chart = echarts.init(this.$refs.chart, null, { renderer: "canvas" });
       this.draw();
-      this.show(place, true);
+      this.show(this.following ? this.count - 1 : Number(place), true);
+      await this.fetchSession();
     },
 
+    // What has been analysed meanwhile.
+    async extend(ends) {
+      if (!(await this.fetchLines(this.player)) || !this.player) return;
+      this.count = this.recording.count;
+      if (ends || performance.now() - this.drawn > REDRAW) {
+        this.lasting = this.recording.lasting();
+        this.draw();
+      }
+      if (this.following) this.show(this.count - 1);
+      if (ends) this.following = false;
+      if (ends || performance.now() - this.summed > LATER) await this.fetchSession();
+    },
+
+    async fetchLines(id) {
+      const { recording } = this;
+      for (;;) {
+        const after = recording.count;
+        const response = await fetch(`/video/${id}/lines.json?after=${after}`);
+        if (!response.ok) return false;
+        const lines = await response.json();
+        if (this.recording !== recording || recording.count !== after) return false; // another request was faster
+        recording.append(lines);
+        if (!lines.length) return true;
+        if (this.job?.state === "running") return true; // the next time more
+      }
+    },
+
+    async fetchSession() {
+      this.summed = performance.now();
+      const id = this.player;
+      const response = await fetch(`/video/${id}/session.json`);
+      if (!response.ok) return;
+      const session = await response.json();
+      if (this.player !== id) return;
+      this.session = session;
+      this.draw();
+      this.repaint();
+    },
+
+    // A note: marker or name.
+    async change(what) {
+      const response = await fetch(this.address(what), { method: "POST" });
+      this.noteProblem = response.ok ? "" : message(await response.text());
+      await this.fetchSession();
+    },
+
+    async draftMarker() {
+      this.draft = { time: this.recording.times[this.shown], text: "" };
+      await this.$nextTick();
+      this.$refs.draft.focus();
+    },
+
+    async saveMarker() {
+      const { time, text } = this.draft;
+      this.draft = null;
+      await this.change(`mark?time=${time}&text=${encodeURIComponent(text)}`);
+    },
+
+    goTo(time) { this.show(find(this.recording.times, time + 1e-3), true); },
+
     close() {
-      this.playing = false;
-      this.player = null;
+      this.playing = this.following = false;
+      this.player = this.range = this.loop = this.session = this.draft = this.hover = null;
+      this.hidden = [];
+      this.noteProblem = "";
       this.chart?.dispose();
       this.chart = null;
-      for (const frame of this.frames.values()) frame.close?.();
+      for (const frame of this.frames.values()) frame?.close?.();
       this.frames.clear();
+    },
+
+    // Seconds of the whole video, as far as they are known.
+    total() {
+      const length = this.job?.state === "running" ? this.job.seconds : 0;
+      return Math.max(this.recording.times.at(-1) ?? 0, length, 0.1);
     },
 
     draw() {
       this.dark = document.body.classList.contains("body--dark");
       if (!this.chart) return;
-      const { times } = this.lines;
-      const lines = this.lines.faces.map((face) => {
-        const breaks = new Set(face.breaks);
-        const points = (values) => face.frames.flatMap((frame, place) => {
-          const point = [times[frame], values[place]];
-          return breaks.has(place) ? [[null, null], point] : [point];
-        });
-        return { ...face, smoothed: points(face.valence), raw: points(face.raw) };
-      });
-      this.inWords = summary(lines, this.texts);
-      const axis = { min: 0, max: Math.max(times.at(-1), 0.1), name: this.texts.seconds_axis,
+      this.drawn = performance.now();
+      const { recording } = this;
+      const lines = this.lasting.filter(({ id }) => !this.hidden.includes(id)).map((face) =>
+        ({ ...face, smoothed: recording.points(face, face.valence), raw: recording.points(face, face.raw) }));
+      this.inWords = summary(lines.map((line) => ({ ...line, id: this.called(line.id) })), this.texts);
+      const [min, max] = this.range ?? [0, this.total()];
+      const axis = { min, max, name: this.texts.seconds_axis,
         axisLabel: { formatter: (v) => String(Math.round(100 * v) / 100), hideOverlap: true } };
-      this.chart.setOption(valenceOption({ palette: this.palette, names: this.texts, lines, axis, dark: this.dark }),
+      const marks = this.markers.map(({ time_s }, index) => ({ time: time_s, label: String(index + 1) }));
+      this.chart.setOption(valenceOption({ palette: this.palette, names: this.texts, lines, axis, marks, dark: this.dark }),
         { replaceMerge: ["series"] });
+      this.moveVeil();
+    },
+
+    switchLine(id) {
+      this.hidden = this.hidden.includes(id) ? this.hidden.filter((one) => one !== id) : [...this.hidden, id];
+      this.draw();
+    },
+
+    setRange(range) {
+      if (range === undefined) return;
+      this.range = range;
+      this.draw();
+    },
+
+    zoom(factor, at = this.recording.times[this.shown]) {
+      this.setRange(zoomed(this.range, this.total(), factor, at));
+    },
+
+    setLoop(end) {
+      const time = this.recording.times[this.shown];
+      const loop = [...(this.loop ?? [0, this.recording.times.at(-1)])];
+      loop[end] = time;
+      if (loop[1] <= loop[0]) loop[1 - end] = end ? 0 : this.recording.times.at(-1);
+      this.loop = loop[1] > loop[0] ? loop : null;
+      this.moveVeil();
+    },
+
+    endLoop() {
+      this.loop = null;
       this.moveVeil();
     },
 
@@ -321,34 +564,110 @@ export default {
       this.moveVeil();
     },
 
+    grid() { return this.chart.getModel().getComponent("grid").coordinateSystem.getRect(); },
+
     // The part not played yet is veiled: the line grows with the video.
     moveVeil() {
       if (!this.chart || !this.$refs.veil) return;
-      const left = this.chart.convertToPixel({ xAxisIndex: 0 }, this.lines.times[this.shown]);
-      const grid = this.chart.getModel().getComponent("grid").coordinateSystem.getRect();
-      Object.assign(this.$refs.veil.style, { left: left + "px", top: grid.y + "px",
-        width: Math.max(0, grid.x + grid.width - left) + "px", height: grid.height + "px" });
+      const grid = this.grid();
+      const place = (time) => Math.min(Math.max(this.chart.convertToPixel({ xAxisIndex: 0 }, time), grid.x),
+        grid.x + grid.width);
+      const band = (from, to) => ({ left: from + "px", width: to - from + "px", top: grid.y + "px",
+        height: grid.height + "px" });
+      Object.assign(this.$refs.veil.style, band(place(this.recording.times[this.shown]), grid.x + grid.width));
+      Object.assign(this.$refs.loop.style, { display: this.loop ? "" : "none" },
+        this.loop ? band(place(this.loop[0]), place(this.loop[1])) : {});
     },
 
-    scrub(event) {
-      if (event.type === "pointerdown") event.currentTarget.setPointerCapture(event.pointerId);
-      else if (!event.currentTarget.hasPointerCapture(event.pointerId)) return;
-      const x = event.clientX - this.$refs.chart.getBoundingClientRect().left;
-      this.show(find(this.lines.times, this.chart.convertFromPixel({ xAxisIndex: 0 }, x)), true);
+    // Place of a pointer on the time axis, 0 to 1.
+    place(event) {
+      const { x, width } = this.grid();
+      return (event.clientX - this.$refs.chart.getBoundingClientRect().left - x) / width;
     },
 
-    // Go to a frame. `moved`: by the user, so that the clock continues from there.
-    show(index, moved = false) {
+    time(share) {
+      const [from, to] = this.range ?? [0, this.total()];
+      return from + share * (to - from);
+    },
+
+    press(event) {
+      event.currentTarget.setPointerCapture(event.pointerId);
+      this.fingers.set(event.pointerId, this.place(event));
+      this.held = [...this.fingers].map(([id, place]) => [id, this.time(place)]); // the times under the fingers
+      if (this.fingers.size === 1) this.show(find(this.recording.times, this.time(this.place(event))), true);
+    },
+
+    drag(event) {
+      this.tell(event);
+      if (!this.fingers.has(event.pointerId)) return;
+      this.fingers.set(event.pointerId, this.place(event));
+      if (this.fingers.size === 1) this.show(find(this.recording.times, this.time(this.place(event))), true);
+      else if (this.fingers.size === 2) {
+        const times = this.held.map(([, time]) => time);
+        this.setRange(pinched(this.total(), times, this.held.map(([id]) => this.fingers.get(id))));
+      }
+    },
+
+    release(event) {
+      this.fingers.delete(event.pointerId);
+      this.held = [...this.fingers].map(([id, place]) => [id, this.time(place)]);
+    },
+
+    // Beside the mouse: time, frame, and the faces there.
+    tell(event) {
+      const place = this.place(event);
+      if (event.pointerType === "touch" || place < 0 || place > 1) return (this.hover = null);
+      const { times } = this.recording;
+      const index = find(times, this.time(place));
+      const box = this.$refs.chart.getBoundingClientRect();
+      const x = event.clientX - box.left;
+      const style = x > box.width / 2 ? { right: box.width - x + 12 + "px" } : { left: x + 12 + "px" };
+      this.hover = { style, time: clock(times[index], 2), frame: this.texts.frame.replace("{frame}", index),
+        faces: this.recording.at(index) };
+    },
+
+    wheel(event) {
+      const along = event.shiftKey ? event.deltaY || event.deltaX : event.deltaX;
+      if (Math.abs(along) > Math.abs(event.shiftKey ? 0 : event.deltaY)) {
+        if (!this.range) return;
+        event.preventDefault();
+        const [from, to] = this.range;
+        return this.setRange(moved(this.range, this.total(), (along / 500) * (to - from)));
+      }
+      if (event.deltaY > 0 && !this.range) return; // the page scrolls
+      event.preventDefault();
+      this.zoom(Math.exp(-event.deltaY / 300), this.time(Math.min(Math.max(this.place(event), 0), 1)));
+    },
+
+    // Go to a frame. `byUser`: by the user, so that the clock continues from there.
+    show(index, byUser = false) {
       this.wanted = Math.min(Math.max(index, 0), this.count - 1);
       this.request_frames();
-      if (!this.playing || moved) this.present(this.wanted);
-      if (moved) this.start_time = performance.now() - 1000 * this.lines.times[this.wanted];
+      if (!this.playing || byUser) this.present(this.wanted);
+      if (byUser) this.restart();
+    },
+
+    restart() {
+      this.following = this.following && this.wanted === this.count - 1 && !this.playing;
+      this.start_time = performance.now() - (1000 * this.recording.times[this.wanted]) / this.speed;
+    },
+
+    follow() {
+      this.playing = false;
+      this.following = true;
+      this.show(this.count - 1);
     },
 
     // The line moves to the frame at once, the image as soon as it is loaded.
     present(index) {
       this.shown = index;
-      sessionStorage.setItem(PLACE + this.player, index);
+      if (!this.following) sessionStorage.setItem(PLACE + this.player, index);
+      else sessionStorage.removeItem(PLACE + this.player);
+      const time = this.recording.times[index];
+      if (this.range && (time < this.range[0] || time > this.range[1])) {
+        const [from, to] = this.range;
+        this.setRange(moved(this.range, this.total(), time - (time < from && !this.playing ? to : from)));
+      }
       this.moveVeil();
       const frame = this.frames.get(index);
       if (frame instanceof ImageBitmap) this.paint(frame, index);
@@ -357,12 +676,18 @@ export default {
     paint(frame, index) {
       const canvas = this.$refs.canvas;
       if (!canvas) return;
-      if (canvas.width !== frame.width || canvas.height !== frame.height) {
-        canvas.width = frame.width;
-        canvas.height = frame.height;
-      }
-      canvas.getContext("2d").drawImage(frame, 0, 0);
+      const [width, height] = [SHARP * frame.width, SHARP * frame.height];
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      const context = canvas.getContext("2d");
+      context.drawImage(frame, 0, 0, width, height);
+      drawFaces(context, width, height, this.recording.at(index).map((face) => ({ ...face, name: this.called(face.id) })),
+        this.palette.groups);
       canvas.dataset.painted = index;
+    },
+
+    repaint() {
+      const frame = this.frames.get(this.shown);
+      if (frame instanceof ImageBitmap) this.paint(frame, this.shown);
     },
 
     request_frames() {
@@ -402,59 +727,71 @@ export default {
     toggle() {
       this.playing = !this.playing;
       if (!this.playing) return;
-      const from = this.shown >= this.count - 1 ? 0 : this.shown;
-      this.show(from, true);
+      this.following = false;
+      const { times } = this.recording;
+      const start = this.loop ? find(times, this.loop[0]) : 0;
+      const end = this.loop ? find(times, this.loop[1]) : this.count - 1;
+      this.show(this.shown >= end || this.shown < start ? start : this.shown, true);
       requestAnimationFrame(() => this.play());
     },
 
     // The newest frame that is due and loaded.
     play() {
       if (!this.playing || !this.player) return;
-      const { times } = this.lines;
-      const seconds = (performance.now() - this.start_time) / 1000;
+      const { times } = this.recording;
+      const seconds = ((performance.now() - this.start_time) / 1000) * this.speed;
+      if (this.loop && seconds > this.loop[1]) {
+        this.show(find(times, this.loop[0]), true);
+        return requestAnimationFrame(() => this.play());
+      }
       const due = find(times, seconds);
       this.show(due);
       let index = due;
       while (index > this.shown && !(this.frames.get(index) instanceof ImageBitmap)) index--;
       if (index > this.shown) this.present(index);
-      if (1000 * (seconds - times[Math.min(this.shown + 1, this.count - 1)]) > PATIENCE) {
-        this.start_time = performance.now() - 1000 * times[this.shown];
-      }
-      if (this.shown >= this.count - 1) this.playing = false;
+      const late = (seconds - times[Math.min(this.shown + 1, this.count - 1)]) / this.speed;
+      if (1000 * late > PATIENCE) this.start_time = performance.now() - (1000 * times[this.shown]) / this.speed;
+      if (this.shown >= this.count - 1 && !this.active) this.playing = false;
       else requestAnimationFrame(() => this.play());
+    },
+
+    setKeys(on) {
+      switchKeys(on);
+      this.keys = on;
     },
 
     pressed(event) {
       if (!this.player || event.ctrlKey || event.altKey || event.metaKey) return;
-      if (!this.$refs.root.offsetParent || event.target.closest("a, button, select, textarea, .q-dialog, .q-tab")) return;
-      const slider = event.target.closest("input"); // moves by itself
+      if (!this.$refs.root.offsetParent || event.target.closest(
+        "a, button, select, textarea, summary, dialog, input:not([type=range]):not([type=checkbox]), .q-tab")) return;
+      const slider = event.target.closest("input[type=range]"); // moves by itself
+      if (event.key === " " && event.target.closest("input[type=checkbox]")) return;
       const step = (index) => slider || this.show(index, true);
-      const jump = (seconds) => this.show(find(this.lines.times, this.lines.times[this.shown] + seconds), true);
-      if (event.key === " ") this.toggle();
-      else if (event.key === "ArrowRight") event.shiftKey ? jump(1) : step(this.shown + 1);
-      else if (event.key === "ArrowLeft") event.shiftKey ? jump(-1) : step(this.shown - 1);
-      else if (event.key === "Home") step(0);
-      else if (event.key === "End") step(this.count - 1);
-      else return;
-      if (!slider || event.key === " " || event.shiftKey) event.preventDefault();
+      const { times } = this.recording;
+      const jump = (seconds) => this.show(find(times, times[this.shown] + seconds + 1e-6), true);
+      const pan = (part) => this.range && this.setRange(moved(this.range, this.total(), part * (this.range[1] - this.range[0])));
+      const pace = (by) => {
+        this.speed = SPEEDS[Math.min(Math.max(SPEEDS.indexOf(this.speed) + by, 0), SPEEDS.length - 1)];
+        this.restart();
+      };
+      const named = { " ": () => this.toggle(), Home: () => step(0), End: () => step(this.count - 1),
+        ArrowRight: () => (event.shiftKey ? jump(1) : step(this.shown + 1)),
+        ArrowLeft: () => (event.shiftKey ? jump(-1) : step(this.shown - 1)),
+        PageDown: () => pan(0.5), PageUp: () => pan(-0.5) };
+      const single = { "+": () => this.zoom(STEP), "=": () => this.zoom(STEP), "-": () => this.zoom(1 / STEP),
+        0: () => this.setRange(null), "<": () => pace(-1), ">": () => pace(1), "[": () => this.setLoop(0),
+        "]": () => this.setLoop(1), l: () => this.endLoop(), m: () => this.draftMarker() };
+      const action = named[event.key] ?? (keysOn() ? single[event.key.toLowerCase()] : undefined);
+      if (!action || (event.key.startsWith("Page") && !this.range)) return;
+      if (slider && event.key.startsWith("Page")) return;
+      action();
+      if (!slider || !(event.key in named) || event.key === " " || event.shiftKey) event.preventDefault();
     },
   },
 };
 
-// The last position in an ascending list whose value is at most `value`; 0 if there is none.
-function find(list, value) {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] <= value) low = middle + 1;
-    else high = middle;
-  }
-  return Math.max(0, low - 1);
-}
-
 function clock(seconds, digits = 1) {
-  const whole = digits ? seconds : Math.ceil(seconds);
+  const whole = digits ? Number(seconds.toFixed(digits)) : Math.ceil(seconds);
   const minutes = Math.floor(whole / 60);
   const rest = (whole - 60 * minutes).toFixed(digits);
   return `${minutes}:${rest.padStart(digits ? 3 + digits : 2, "0")}`;

@@ -62,6 +62,11 @@ def test_lines_move_and_have_a_gap_while_the_face_is_away(dashboard, fer, browse
     assert points[back - 1] is None and points[back][1] > 0
     drawn = page.evaluate(SERIES)
     assert drawn['fa'] == drawn['fa raw'] >= len(points) - 20 and drawn['fb'] > 0
+    chart = page.locator('.fer-live .fer-chart').bounding_box()
+    page.mouse.move(chart['x'] + chart['width'] - 16, chart['y'] + 60)  # now
+    page.locator('.fer-tip').get_by_text('fa +0.80').wait_for()
+    page.mouse.move(chart['x'] + 46, chart['y'] + 60)
+    page.locator('.fer-tip').get_by_text('59.').wait_for()
     assert browser.errors == []
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from dashboard_harness import face
 
+from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.web.live.csv_recorder import UNDO
@@ -191,3 +192,19 @@ def test_ros_and_the_page_at_the_same_time():
     for reader in readers:
         reader.join()
     assert failures == []
+
+
+def test_images_are_shown_with_hidden_faces_or_not_at_all(clock):
+    state = LiveState(60.0, '/fer/faces', 1 << 26, clock, 'cover')
+    noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+    stamp = frame(3).stamp_ns
+    state.picture(stamp, lambda: noise)
+    with pytest.raises(ConversionError, match='cannot be hidden'):
+        state.newest_picture.image()
+    later = threading.Timer(0.1, lambda: state.frame(frame(3, face('fa', 0.9)), 0.05))  # 120 pixels from 100, 80
+    later.start()
+    shown = state.newest_picture.image()
+    later.join()
+    inside = shown[110:150, 120:200]
+    assert (inside == 128).all() and (noise[110:150, 120:200] != 128).any()
+    assert (shown[300:] == noise[300:]).all()

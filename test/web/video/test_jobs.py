@@ -1,5 +1,7 @@
 """Jobs in their real processes: results, limits, damaged and malicious files, and what is left behind: nothing."""
 
+import json
+import math
 import os
 import signal
 import socket
@@ -26,11 +28,12 @@ from video_files import (
 
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
+from fer_ros.web.video import jobs as jobs_module
 from fer_ros.web.video.confinement import landlock
 from fer_ros.web.video.jobs import ENDED, Jobs, JobsError, Limits
 
 PATIENCE = 120.0
-QUICK = replace(Limits.of(WebSettings()), niceness=0)
+QUICK = replace(Limits.of(WebSettings()), niceness=0, ready=False)
 NEEDS_LANDLOCK = pytest.mark.skipif(landlock() < 4, reason='the kernel has no Landlock, or an older one')
 
 
@@ -109,15 +112,26 @@ def test_results_are_the_owners_until_dropped(jobs, good):
     assert not folder.exists()
 
 
-def test_a_video_is_turned_where_that_is_wanted(jobs, good):
-    jobs = jobs()
-    job_id, folder = jobs.begin('a', good.name)
-    (folder / 'upload.x').write_bytes(good.read_bytes())
-    jobs.submit(job_id, 'upload.x', 'mp4', 270)
+def test_a_video_is_turned_and_its_faces_are_hidden_in_playback_and_annotated_video(jobs, good, tmp_path):
+    on_its_side = write_video(tmp_path / 'side.mp4', [np.rot90(frame).copy() for frame in clip_frames(6.5, 7.0, RATE)],
+                              RATE)
+    jobs = jobs(hide_faces='cover')
+    job_id, folder = jobs.begin('a', 'side')
+    (folder / 'upload.x').write_bytes(on_its_side.read_bytes())
+    jobs.submit(job_id, 'upload.x', 'mp4', 90)
     view = wait(jobs, 'a')
     assert view.state == 'done', view
-    picture = cv2.imdecode(np.frombuffer(jobs.playback('a', job_id).picture(0), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (320, 240, 3)
+    playback = jobs.playback('a', job_id)
+    capture = cv2.VideoCapture(str(jobs.result('a', job_id, 'mp4')[0]))
+    for index, line in enumerate(json.loads(playback.lines())):
+        assert len(line['faces']) == 2, 'they are analysed'
+        picture = cv2.imdecode(np.frombuffer(playback.picture(index), np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape == (480, 640, 3)
+        video = capture.read()[1][:480, :640]
+        for x, y, w, h in (face[7:] for face in line['faces']):
+            inside = np.s_[round((y + 0.3 * h) * 480):round((y + 0.7 * h) * 480),
+                           round((x + 0.3 * w) * 640):round((x + 0.7 * w) * 640)]
+            assert picture[inside].std() < 6 and video[inside].std() < 6, 'grey'
 
 
 def test_what_is_wrong_with_the_images_is_told_beside_the_results(jobs, tmp_path):
@@ -282,6 +296,61 @@ def test_cancelled_job_ends_at_once_and_places_are_bounded(jobs, good):
     jobs.drop('a')
     wait_until(lambda: gone(pid) and not folder.exists())
     jobs.begin('c', 'third')
+
+
+def test_what_has_been_analysed_is_read_while_the_rest_is_analysed_and_kept_when_that_is_stopped(jobs):
+    jobs = jobs()
+    job_id, _ = jobs.begin('a', 'clip')
+    jobs.submit(job_id)
+    view = wait(jobs, 'a', lambda view: view.frames > 30)
+    assert view.state == 'running' and view.seconds == pytest.approx(16.0, abs=2)
+    playback = jobs.playback('a', job_id)
+    count = len(playback)
+    assert cv2.imdecode(np.frombuffer(playback.picture(count - 1), np.uint8), cv2.IMREAD_COLOR) is not None
+    lines = json.loads(playback.lines())
+    assert len(lines) >= count and lines[-1]['faces'] and playback.lines(len(playback))[:1] == b'['
+    assert jobs.result('a', job_id, 'csv') is None and jobs.playback('b', job_id) is None
+    jobs.stop('b', job_id)
+    jobs.stop('a', 'another')
+    jobs.stop('a', job_id)
+    view = wait(jobs, 'a')
+    assert view.state == 'done' and view.stopped and count <= view.frames < 400
+    assert len(playback) == view.frames == len(playback.session()[0].times)
+    rows = jobs.result('a', job_id, 'csv')[0].read_text().splitlines()[1:]
+    assert len(rows) == sum(len(line['faces']) for line in json.loads(playback.lines()))
+    assert all(jobs.result('a', job_id, kind)[0].stat().st_size for kind in ('png', 'mp4'))
+
+
+def test_a_process_is_ready_while_a_video_is_chosen(jobs, good, monkeypatch):
+    monkeypatch.setenv('FER_ROS_ACCESS_TOKEN', 'a secret of the program')
+    monkeypatch.setattr(jobs_module, 'CHOOSING', 1.0)
+    monkeypatch.setattr(jobs_module, 'AGAIN', 0.0)
+    jobs = jobs(ready=True)
+    time.sleep(0.3)
+    assert jobs._ready is None, 'nobody looks'
+
+    def ready() -> int:
+        wait_until(lambda: jobs.view('a') is None and jobs._ready is not None)
+        return jobs._ready._process.pid
+    pid = ready()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: jobs._ready is None or ready() != pid)
+    pid = ready()
+    assert 'secret' not in Path(f'/proc/{pid}/environ').read_text()
+    wait_until(lambda: ready() and jobs._ready._wall_s == math.inf)  # it has loaded everything
+    assert jobs._ready._process.pid == pid
+    start = time.monotonic()
+    submit(jobs, 'a', good)
+    view = wait(jobs, 'a', lambda view: view.frames)
+    assert time.monotonic() - start < 2.0, 'the first result'
+    assert process_of(jobs) == pid or view.state == 'done'
+    assert wait(jobs, 'a').state == 'done'
+    wait_until(lambda: gone(pid))
+    assert jobs._ready is None, 'the owner looks at results'
+    jobs.drop('a')
+    pid = ready()
+    wait_until(lambda: gone(pid))  # nobody looks any more
+    assert jobs._ready is None
 
 
 def test_who_leaves_and_what_is_old_is_forgotten(jobs, tmp_path):

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import os
+import re
 import signal
 import time
 
@@ -97,16 +99,18 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         browser = watch(viewport={'width': 1280, 'height': 800})
         page = open_video(browser, dashboard)
         choose(page, good)
-        page.get_by_role('status').filter(has_text=Video.state_starting).wait_for()
-        page.reload()
         page.get_by_role('heading', name=good.name).wait_for()  # as text, not as a tag
-        page.get_by_role('button', name=Video.play).wait_for(timeout=1000 * PATIENCE)
+        page.reload()
+        page.get_by_role('heading', name=good.name).wait_for()
+        done(page)
 
         rows = list(csv.DictReader(io.StringIO(expected.decode())))
         _the_lines_are_the_rows(page, rows)
         _picture_and_line_go_together(page, rows)
+        _the_line_can_be_read(page, rows)
+        _the_session_is_summed_up_and_noted(page, rows)
         with page.expect_download() as download:
-            page.get_by_role('link', name=Video.csv).click()
+            page.get_by_role('link', name=Video.csv, exact=True).click()
         assert download.value.path().read_bytes() == expected
         assert download.value.suggested_filename == 'two _b_faces.csv'
         with page.expect_download() as download:
@@ -115,7 +119,7 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         with page.expect_download() as download:
             page.get_by_role('link', name=Video.png).click()
         assert cv2.imread(str(download.value.path())).shape == (480, 1280, 3)
-        assert browser.errors == []
+        assert _unexpected(browser.errors) == []
 
         _a_reload_comes_back_to_the_frame(page)
         _nobody_else_sees_it(watch(), dashboard, [url for url in browser.requests if '/video/' in url])
@@ -124,8 +128,39 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         page.get_by_role('button', name=Video.remove).click()
         page.get_by_label(Video.upload).wait_for()
         wait_until(lambda: uploads(temporary) == [])
+        _watched_while_it_is_analysed(page)
+        assert _unexpected(browser.errors) == []
         assert dashboard.end() == 0
     assert list(temporary.iterdir()) == []
+
+
+def _unexpected(errors: list[str]) -> list[str]:
+    """But for the requests that are refused on purpose."""
+    return [error for error in errors if 'the server responded with a status of 4' not in error]
+
+
+def done(page) -> None:
+    page.get_by_role('link', name=Video.csv, exact=True).wait_for(timeout=1000 * PATIENCE)
+
+
+def _watched_while_it_is_analysed(page) -> None:
+    page.get_by_role('button', name=Video.clip).click()
+    page.locator('canvas[data-painted]').wait_for(timeout=1000 * PATIENCE)
+    stop = page.get_by_role('button', name=Video.stop)
+    stop.wait_for()
+    first = int(page.locator('canvas[data-frame]').get_attribute('data-frame'))
+    page.wait_for_function(f'document.querySelector("canvas").dataset.painted > {first + 5}')  # it follows
+    page.keyboard.press('Home')
+    assert frame(page) == 0
+    page.get_by_role('button', name=Video.follow).wait_for()
+    page.keyboard.press(' ')
+    page.wait_for_function('document.querySelector("canvas").dataset.painted > 5')
+    stop.click()
+    done(page)
+    page.get_by_text(Video.stopped).wait_for()
+    count = int(page.get_by_role('slider', name=Video.position).get_attribute('max')) + 1
+    told = page.evaluate('async () => (await (await fetch("/video/state")).json()).job')
+    assert told['stopped'] and told['frames'] == count < 400
 
 
 def _the_lines_are_the_rows(page, rows) -> None:
@@ -146,7 +181,6 @@ def _the_lines_are_the_rows(page, rows) -> None:
 
 def _picture_and_line_go_together(page, rows) -> None:
     slider = page.get_by_role('slider', name=Video.position)
-    assert frame(page) == 0
     slider.focus()
     page.keyboard.press('End')
     assert frame(page) == 29
@@ -178,6 +212,135 @@ def _picture_and_line_go_together(page, rows) -> None:
     assert page.locator('.fer-veil').bounding_box()['width'] == pytest.approx(2, abs=1)
 
 
+def _range(page) -> list[float]:
+    """The part of the time axis that is seen."""
+    return page.evaluate('''() => {
+      const view = getElement(Number(document.querySelector('.fer-video').closest('[id^=c]').id.slice(1)));
+      const { min, max } = view.chart.getOption().xAxis[0];
+      return [min, max];
+    }''')
+
+
+def _the_line_can_be_read(page, rows) -> None:
+    box = page.locator('.fer-scrub').bounding_box()
+    left, width = box['x'] + 44, box['width'] - 44 - 14
+    page.mouse.move(left + 0.1 * width, box['y'] + 60)
+    tip = page.locator('.fer-tip')
+    row = next(row for row in rows if row['face_id'] == 'f1' and row['frame'] == '2')
+    tip.get_by_text(Video.frame.format(frame=2)).wait_for()
+    assert f'f1 {row["emotion"]}' in tip.inner_text()
+    assert f'{float(row["valence"]):.2f}'.replace('-', '−') in tip.inner_text()
+    # The wheel zooms where the mouse is, and scrolls the page when all is seen.
+    page.mouse.move(left + 0.5 * width, box['y'] + 60)
+    page.mouse.wheel(0, -208)  # exp(208 / 300) = 2
+    page.get_by_role('button', name=Video.zoom_reset).wait_for()
+    assert _range(page) == pytest.approx([0.725, 2.175], abs=0.03)
+    page.keyboard.press('PageDown')
+    assert _range(page) == pytest.approx([1.45, 2.9], abs=0.03)
+    page.keyboard.press('0')
+    assert _range(page) == [0, 2.9]
+    page.keyboard.press('Home')
+    page.keyboard.press('+')
+    assert _range(page)[1] == pytest.approx(2.9 / 1.6, abs=0.03)
+    page.keyboard.press('Shift+ArrowRight')
+    page.keyboard.press('Shift+ArrowRight')
+    start, end = _range(page)
+    assert start <= 2.0 <= end, 'what is shown is seen'
+    page.get_by_role('button', name=Video.zoom_reset).click()
+    _two_fingers_zoom(page, left, width, box['y'] + 60)
+    page.locator('.fer-legend').get_by_text('f1').click()
+    assert page.evaluate(DRAWN) == ['f2', 'f2 raw']
+    page.locator('.fer-legend').get_by_text('f1').click()
+    # A loop at four times the speed comes back to its beginning.
+    page.get_by_role('slider', name=Video.position).focus()
+    page.keyboard.press('Home')
+    page.keyboard.press('[')
+    page.keyboard.press('Shift+ArrowRight')
+    page.keyboard.press(']')
+    for _ in range(3):
+        page.keyboard.press('>')
+    assert page.get_by_label(Video.speed).input_value() == '4'
+    page.evaluate('''() => { window.seen = []; new MutationObserver(() => {
+      const now = Number(document.querySelector('canvas').dataset.frame);
+      if (now !== window.seen.at(-1)) window.seen.push(now);
+    }).observe(document.querySelector('canvas'), { attributes: true }) }''')
+    page.keyboard.press(' ')
+    page.wait_for_function('window.seen.filter((now, i) => now < window.seen[i - 1]).length >= 2')
+    page.keyboard.press(' ')
+    assert page.evaluate('Math.max(...window.seen)') <= RATE
+    page.keyboard.press('l')
+    for _ in range(2):
+        page.keyboard.press('<')
+    page.get_by_role('button', name=Video.loop_end).wait_for(state='detached')
+
+
+DRAWN = '''() => {
+  const view = getElement(Number(document.querySelector('.fer-video').closest('[id^=c]').id.slice(1)));
+  return view.chart.getOption().series.filter(Boolean).map(({ id }) => id).filter((id) => id.startsWith('f')).sort();
+}'''
+
+
+def _two_fingers_zoom(page, left, width, y) -> None:
+    page.evaluate('''([left, width, y]) => {
+      const scrub = document.querySelector('.fer-scrub');
+      scrub.setPointerCapture = () => {};
+      const send = (type, pointerId, share) => scrub.dispatchEvent(new PointerEvent(type,
+        { pointerId, pointerType: 'touch', clientX: left + share * width, clientY: y, bubbles: true }));
+      send('pointerdown', 11, 0.4);
+      send('pointerdown', 12, 0.6);
+      send('pointermove', 11, 0.3);
+      send('pointermove', 12, 0.7);
+      send('pointerup', 11, 0.3);
+      send('pointerup', 12, 0.7);
+      delete scrub.setPointerCapture;
+    }''', [left, width, y])
+    assert _range(page) == pytest.approx([0.725, 2.175], abs=0.03)
+    page.keyboard.press('0')
+
+
+def _the_session_is_summed_up_and_noted(page, rows) -> None:
+    summary = page.get_by_test_id('session')
+    own = {face: [float(row['valence']) for row in rows if row['face_id'] == face] for face in ('f1', 'f2')}
+    for face, values in own.items():
+        row = summary.get_by_role('row').filter(has=page.get_by_role('rowheader', name=face)).first
+        assert row.get_by_role('cell').nth(1).inner_text() == (
+            f'{np.mean(values):+.2f} ± {np.std(values):.2f}'.replace('-', '−'))
+    # Faces that are seen together cannot be one person; a name alone can be given.
+    page.get_by_label(Video.name_of.format(face='f1')).fill('Ada')
+    page.keyboard.press('Enter')
+    summary.get_by_role('rowheader', name='Ada').first.wait_for()
+    page.get_by_label(Video.name_of.format(face='f2')).fill('Ada')
+    page.keyboard.press('Enter')
+    page.get_by_role('alert').filter(has_text='they cannot both be Ada').wait_for()
+    # A marker where the video stands.
+    page.get_by_role('slider', name=Video.position).focus()
+    page.keyboard.press('Home')
+    page.keyboard.press('Shift+ArrowRight')
+    page.keyboard.press('m')
+    page.keyboard.type('=1+1 <b>smile')
+    page.keyboard.press('Enter')
+    page.get_by_role('button', name=Video.marker_go.format(time='0:01.0')).wait_for()
+    page.get_by_text('=1+1 <b>smile').wait_for()
+    with page.expect_download() as download:
+        page.get_by_role('link', name=Video.markers_csv).click()
+    assert download.value.path().read_text() == "time_s,frame,text\n1.000,10,'=1+1 <b>smile\n"
+    with page.expect_download() as download:
+        page.get_by_role('link', name=Video.report).click()
+    report = download.value.path().read_text()
+    assert '=1+1 &lt;b&gt;smile' in report and '<td>Ada</td>' in report and '<b>faces' not in report
+    assert report.count('<polyline') == 2 and not re.search(r'(src|href)=|<script', report)
+    with page.expect_download() as download:
+        page.get_by_role('link', name=Video.json, exact=True).click()
+    told = json.loads(download.value.path().read_text())
+    assert [person['name'] for person in told['people']] == ['Ada', 'f2'] and told['markers'][0]['time_s'] == 1.0
+    page.get_by_role('button', name=Video.marker_remove.format(time='0:01.0')).click()
+    page.get_by_text(Video.marker_none).wait_for()
+    job = told and page.evaluate('async () => (await (await fetch("/video/state")).json()).job.id')
+    for wrong in ('mark?time=nan', 'mark?time=-1', 'mark?time=1e9', 'mark', 'unmark?number=x', 'name?face=f9&name=x'):
+        assert page.evaluate('async (url) => (await fetch(url, { method: "POST" })).status',
+                             f'/video/{job}/{wrong}') in (400, 404), wrong
+
+
 def _a_reload_comes_back_to_the_frame(page) -> None:
     page.get_by_role('slider', name=Video.position).focus()
     page.keyboard.press('Home')
@@ -185,7 +348,7 @@ def _a_reload_comes_back_to_the_frame(page) -> None:
         page.keyboard.press('ArrowRight')
     assert frame(page) == 7
     page.reload()
-    page.get_by_role('button', name=Video.play).wait_for()
+    done(page)
     assert frame(page) == 7
 
 
@@ -206,11 +369,17 @@ def _results_are_not_lost_by_accident(page, browser, dashboard, good) -> None:
 def _nobody_else_sees_it(other, dashboard, addresses) -> None:
     page = open_video(other, dashboard)
     page.get_by_label(Video.upload).wait_for()
-    private = {address for address in addresses if address.endswith(('.json', '.jpg', '.csv', '.mp4', '.png'))}
+    private = {address for address in addresses if '/lines.json' in address or address.endswith('.jpg')}
     assert len(private) >= 5
+    job = private.pop().rpartition('/')[0]
+    private |= {f'{job}/{name}' for name in ('lines.json', 'session.json', 'report.html', 'markers.csv', 'video.csv',
+                                             'video.mp4', 'video.png', '0.jpg')}
     for address in private:
         answer = page.evaluate('async (url) => (await fetch(url)).status', address)
         assert answer == 404, address
+    for change in ('mark?time=1', 'unmark?number=1', 'name?face=f1&name=x'):
+        answer = page.evaluate('async (url) => (await fetch(url, { method: "POST" })).status', f'{job}/{change}')
+        assert answer == 404, change
 
 
 def test_a_video_on_its_side_is_turned_before_it_is_analysed(watch, tmp_path, temporary, on_its_side):
@@ -220,12 +389,12 @@ def test_a_video_on_its_side_is_turned_before_it_is_analysed(watch, tmp_path, te
         page = open_video(browser, dashboard)
         page.get_by_label(Video.rotate).select_option('90')
         choose(page, on_its_side)
-        page.get_by_role('button', name=Video.play).wait_for(timeout=1000 * PATIENCE)
-        assert frame(page) == 0
+        done(page)
+        frame(page)
         width, height = page.locator('canvas[data-frame]').evaluate('c => [c.width, c.height]')
-        assert (width, height) == (640, 480)
+        assert (width, height) == (2 * 640, 2 * 480)
         with page.expect_download() as download:
-            page.get_by_role('link', name=Video.csv).click()
+            page.get_by_role('link', name=Video.csv, exact=True).click()
         assert download.value.path().read_bytes() == (tmp_path / 'out' / 'sideways.csv').read_bytes()
         assert browser.errors == []
         assert dashboard.end() == 0
@@ -260,7 +429,7 @@ def test_files_that_are_not_taken(watch, tmp_path, temporary, good):
             assert page.evaluate(f'async () => (await fetch("{address}", {{ method: "POST" }})).status') == 400
         assert page.evaluate('async () => (await fetch("/video/../../etc/passwd")).status') == 404
         assert uploads(temporary) == []
-        choose(page, good)
+        page.get_by_role('button', name=Video.clip).click()
         page.get_by_role('status').filter(has_text=Video.state_starting).wait_for()
         page.get_by_role('button', name=Video.cancel).click()
         page.get_by_label(Video.upload).wait_for()
