@@ -106,7 +106,7 @@ class VideoReader:
             image = self._source.read()
             if image is None:
                 return
-            stamp_ns = round(self._source.time * 1e9)
+            stamp_ns = self._source.time_ns
             first_ns = stamp_ns if first_ns is None else first_ns
             time_ns = stamp_ns - first_ns
             leaps = index > 0 and time_ns > last_ns + LONGEST_GAP
