@@ -170,7 +170,8 @@ def noisy(count, seed=0):
 
 
 @pytest.mark.parametrize(('codec', 'suffix'), [('libx264', 'mkv'), ('libx264', 'ts'), ('libx265', 'mkv'),
-                                               ('mpeg4', 'avi'), ('libvpx-vp9', 'webm'), ('libsvtav1', 'webm'), ('ffv1', 'mkv')])
+                                               ('mpeg4', 'avi'), ('libvpx-vp9', 'webm'),
+                                               ('libsvtav1', 'webm'), ('ffv1', 'mkv')])
 def test_what_is_damaged_inside_is_skipped_and_counted(tmp_path, codec, suffix):
     options = {'g': '5'}
     path = write(tmp_path / f'a.{suffix}', noisy(200), codec=codec, rate=25, options=options)
