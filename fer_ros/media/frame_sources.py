@@ -282,7 +282,8 @@ class VideoSource:
                 and video.end_s < 0.98 * self.duration - 2 / self.rate):
             problems.append(f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged')
         if video.damaged:
-            problems.append(f'{self._path}: {video.damaged} damaged frames were skipped')
+            were = 'frame was' if video.damaged == 1 else 'frames were'
+            problems.append(f'{self._path}: {video.damaged} damaged {were} skipped')
         self.warning = '; '.join(problems)
 
     def close(self) -> None:
