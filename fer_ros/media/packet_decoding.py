@@ -75,7 +75,7 @@ class PacketDecoder:
     def _create(self) -> Any:
         context = self._av.CodecContext.create(_CODECS[self.format], 'r')
         context.options = {'max_pixels': str(MAX_PIXELS)}
-        context.thread_type = 'SLICE'  # with frame threads an image would come some packets later
+        context.thread_type, context.thread_count = 'SLICE', 1  # frame threads would hold images back
         return context
 
     def decode(self, data: bytes, tag: Any = None, wanted: bool = True) -> Iterator[DecodedPacket]:

@@ -238,8 +238,10 @@ class BagReader:
                     self._decoder = PacketDecoder(kind)
                 if wanted:
                     self._sent.append(index)
-                tag = index, stamp_ns, message.recorded_ns
+                waiting, tag = self._decoder.waiting, (index, stamp_ns, message.recorded_ns)
                 yield from map(self._in_order, self._decoder.decode(data, tag, wanted))
+                if self._decoder.waiting > waiting:
+                    self._sent.clear()
                 return
         if wanted:
             to_8_bits = functools.partial(self._levels, stamp=stamp_ns * 1e-9)
