@@ -1,4 +1,4 @@
-"""Frame sources: a camera, a video file, an image folder or the built-in clip. No ROS."""
+"""Frame sources: a camera, here or on the network, a video file, an image folder or the built-in clip. No ROS."""
 
 import math
 import os
@@ -15,6 +15,7 @@ import PIL.Image
 from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.media.containers import BAGS, container
 from fer_ros.media.file_names import utf8, without_errno
+from fer_ros.media.network_camera import NetworkCamera, NetworkCameraError, is_address
 from fer_ros.media.pyav import PyAvMissing
 from fer_ros.media.video_file import CONTAINERS, VideoFile, VideoFileError
 
@@ -45,11 +46,13 @@ class Source(Protocol):
     """Frames per second."""
     live: bool
     """Whether it is a camera, which delivers frames at its own rate and has no end."""
-    warning: str
-    """A problem that did not stop the source; empty if there was none."""
+
+    @property
+    def warning(self) -> str:
+        """A problem that did not stop the source; empty if there was none."""
 
     def read(self) -> np.ndarray | None:
-        """The next frame; None at the end. Raises SourceError."""
+        """The next frame; None at the end, or of a camera that has no new one at present. Raises SourceError."""
 
     def skip(self) -> None:
         """Skip the next frame, which is cheaper than reading it."""
@@ -65,8 +68,8 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     """Open a source and verify that it delivers frames.
 
     Args:
-        video: camera number ('0'), device ('/dev/video0'), video file, image or image folder; empty or 'clip': the
-            built-in clip.
+        video: camera number ('0'), device ('/dev/video0'), rtsp:// or http(s):// address of a camera, video file,
+            image or image folder; empty or 'clip': the built-in clip.
         rate: frames per second; 0: the rate of the source, or `STILL_RATE`.
         width, height: pixels requested from a camera, or of the built-in clip; 0: its default.
 
@@ -75,6 +78,8 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     """
     if video in ('', 'clip'):
         return ClipSource(BuiltInClip(width or 640, height or 480, rate or STILL_RATE))
+    if is_address(video):
+        return NetworkSource(video, rate)
     if video.isdecimal() or video.startswith('/dev/'):
         return CameraSource(video, rate, width, height)
     path = Path(video).expanduser()
@@ -98,7 +103,7 @@ def frames(source: Source, loop: bool = False) -> Iterator[np.ndarray]:
         while True:
             frame = source.read()
             if frame is None:
-                if not loop:
+                if not loop and not source.live:
                     return
                 source.rewind()
             else:
@@ -333,6 +338,42 @@ class CameraSource:
     def close(self) -> None:
         """Release the camera."""
         self._capture.release()
+
+
+class NetworkSource:
+    """A camera on the network. While it is disconnected, `warning` says why, and it is tried again."""
+
+    live = True
+    _WAIT = 0.5
+    """Seconds for which `read` waits, so that a program can be stopped."""
+
+    def __init__(self, address: str, rate: float = 0.0):
+        try:
+            self._camera = NetworkCamera(address)
+        except (NetworkCameraError, PyAvMissing) as error:
+            raise SourceError(str(error)) from error
+        self.name = self._camera.name
+        self.rate = self._camera.rate or rate or STILL_RATE
+
+    @property
+    def warning(self) -> str:
+        """Why there is no connection at present; empty if there is one."""
+        return self._camera.problem
+
+    def read(self) -> np.ndarray | None:
+        """Wait for a frame newer than the last; None if none comes soon."""
+        return self._camera.newest(self._WAIT)
+
+    def skip(self) -> None:
+        """Skip the next frame."""
+        self._camera.drop(self._WAIT)
+
+    def rewind(self) -> None:
+        """A camera cannot be rewound: continue with the next frame."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._camera.close()
 
 
 @contextmanager

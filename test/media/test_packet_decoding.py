@@ -65,9 +65,10 @@ def test_images_that_are_not_wanted_are_only_decoded():
 
 @pytest.mark.parametrize(('text', 'expected'), [
     ('h264', 'h264'), ('H264', 'h264'), ('h.264', 'h264'), ('video/avc', 'h264'), ('h264_nvenc', 'h264'),
-    ('libx264;yuv420p;bgr8;bgr8', 'h264'), ('x265', 'h265'), ('hevc_vaapi', 'h265'), ('hevc;p010', 'h265'),
-    ('h265', 'h265'), ('vp9', 'vp9'), ('libvpx-vp9', 'vp9'), ('libsvtav1', 'av1'), ('av1', 'av1'), ('jpeg', ''), ('png', ''), ('', ''),
-    ('bgr8; jpeg compressed bgr8', ''), ('16UC1; compressedDepth', '')])
+    ('libx264;yuv420p;bgr8;bgr8', 'h264'),
+    ('x265', 'h265'), ('hevc_vaapi', 'h265'), ('hevc;p010', 'h265'),
+    ('h265', 'h265'), ('vp9', 'vp9'), ('libvpx-vp9', 'vp9'), ('libsvtav1', 'av1'), ('av1', 'av1'), ('jpeg', ''),
+    ('png', ''), ('', ''), ('bgr8; jpeg compressed bgr8', ''), ('16UC1; compressedDepth', '')])
 def test_format_of_a_message(text, expected):
     assert packet_format(text) == expected
 
