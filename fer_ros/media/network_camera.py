@@ -31,7 +31,7 @@ def is_address(video: str) -> bool:
 
 
 def shown(video: str) -> str:
-    """`video` for people and logs: of an address only scheme, host, port and path, since the rest may hold a password."""
+    """`video` for logs: of an address only scheme, host, port and path, since the rest may hold a password."""
     if not is_address(video):
         return video
     scheme, _, rest = video.partition('://')
@@ -77,7 +77,7 @@ class NetworkCamera:
             raise NetworkCameraError(f'{self.name} cannot be used as a camera: {why}')
 
     def newest(self, timeout: float) -> np.ndarray | None:
-        """The newest frame that was not given before, uint8 (H, W, 3) BGR; None if none comes within `timeout` seconds."""
+        """The newest frame, uint8 (H, W, 3) BGR, never the same twice; None if none comes in `timeout` seconds."""
         with self._news:
             if not self._news.wait_for(lambda: self._newest is not None, timeout):
                 return None

@@ -11,14 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fer_ros.media.image_decoding import MAX_PIXELS, ConversionError
+from fer_ros.media.packet_formats import FORMATS, packet_format
 from fer_ros.media.pyav import PyAvMissing, pyav, reason
 from fer_ros.media.video_frames import FrameConverter
 
-FORMATS = ('h264', 'h265', 'vp8', 'vp9', 'av1')
 _CODECS = {'h264': 'h264', 'h265': 'hevc', 'vp8': 'vp8', 'vp9': 'vp9', 'av1': 'libdav1d'}
 """FFmpeg's decoder of each format."""
-_NAMES = (('h264', r'[hx]\.?264|avc'),
-          ('h265', r'[hx]\.?265|hevc'), ('vp8', 'vp8'), ('vp9', 'vp9'), ('av1', '(svt)?av1|aom av1'))
 _WAITING = 60
 """Packets that may be on their way through the decoder; no codec reorders more than 16 frames."""
 
@@ -30,17 +28,6 @@ class DecodedPacket(NamedTuple):
     """What `PacketDecoder.decode` was given with the packet."""
     image: np.ndarray
     """uint8 (H, W, 3) BGR."""
-
-
-def packet_format(text: str) -> str:
-    """One of `FORMATS`; '' for images that need no others.
-
-    Args:
-        text: ``format`` or ``encoding`` of a message, such as ``h264``, ``hevc_nvenc`` or ``libx264;yuv420p;bgr8``.
-    """
-    first = text.partition(';')[0].strip().lower()
-    return next((name for name, pattern in _NAMES if re.search(rf'(^|[^a-z0-9]|lib)({pattern})($|[^a-z0-9])',
-                                                               re.sub('[_-]', ' ', first))), '')
 
 
 class PacketDecoder:

@@ -8,7 +8,7 @@ pytest.importorskip('av')
 
 from encoded import grey, packets
 
-from fer_ros.media.image_decoding import ConversionError
+from fer_ros.media.image_decoding import ConversionError, compressed_to_bgr
 from fer_ros.media.packet_decoding import PacketDecoder, packet_format, packet_of
 
 RAMP = [grey(20 + 5 * i) for i in range(40)]
@@ -80,3 +80,8 @@ def test_message_with_an_unknown_format_is_refused():
     with pytest.raises(ConversionError, match="'jpeg'"):
         packet_of(SimpleNamespace(timestamp=None, format='jpeg', data=b''))
     assert packet_of(SimpleNamespace(header=None, format='jpeg', data=b'1')) == ('', b'1')
+
+
+def test_packets_as_images_are_refused_with_the_remedy():
+    with pytest.raises(ConversionError, match=r'packets of a video, .* image_transport republish'):
+        compressed_to_bgr(SimpleNamespace(format='h264', data=b'123'))
