@@ -28,7 +28,8 @@ unexport PYTHONPATH LD_LIBRARY_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
 # Detectors, decoders, files, and the programs as processes: what OpenCV, NumPy and the ROS line decide.
 QUICK := test/perception/test_blazeface.py test/perception/test_detection.py test/perception/test_search.py \
 	test/msfernet/test_golden.py test/media/test_frame_sources.py test/test_fastdds.py test/nodes/test_image_conversion.py \
-	test/nodes/test_network_use.py test/recordings/test_frame_readers.py test/tools/test_install_models.py
+	test/nodes/test_network_use.py test/recordings/test_frame_readers.py test/tools/test_install_models.py \
+	test/media/test_video_file.py test/media/test_video_writer.py test/recordings/test_packet_topics.py
 
 .PHONY: demo dashboard test test-fast quick lint bench soak clean
 .DEFAULT_GOAL := test

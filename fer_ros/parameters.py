@@ -177,8 +177,8 @@ FER_NODE = (
 )
 
 VIDEO_SOURCE = (
-    Parameter('video', '', 'Camera number (0), device (/dev/video0), video file or image folder. Empty or clip: the '
-              'built-in clip.', read_only=True),
+    Parameter('video', '', 'Camera number (0), device (/dev/video0), rtsp:// or http(s):// address of a camera, video '
+              'file or image folder. Empty or clip: the built-in clip.', read_only=True),
     Parameter('rate', 0.0, 'Frame rate. 0: the rate of the source (30 for images and the built-in clip).', 'Hz',
               (0.0, 240.0), read_only=True),
     Parameter('loop', True, 'Restart at the end of a file, a folder or the built-in clip; otherwise the node exits.',

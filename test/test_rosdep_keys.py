@@ -32,6 +32,6 @@ def test_a_rule_of_rosdep_is_read_for_one_system(rule, expected):
 
 def test_what_only_pip_has_is_not_a_key_and_is_pinned_for_robots():
     pinned = (ROOT / 'requirements' / 'robot.txt').read_text()
-    for name in ('torch', 'safetensors', 'mediapipe', 'ai-edge-litert'):
+    for name in ('torch', 'safetensors', 'mediapipe', 'ai-edge-litert', 'av'):
         assert f'\n{name}==' in pinned
         assert not [key for key in dependencies() if name in key]

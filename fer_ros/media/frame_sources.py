@@ -1,4 +1,4 @@
-"""Frame sources: a camera, a video file, an image folder or the built-in clip. No ROS."""
+"""Frame sources: a camera, here or on the network, a video file, an image folder or the built-in clip. No ROS."""
 
 import math
 import os
@@ -8,16 +8,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-# Used by OpenCV when it first opens a file: errors are raised here, so FFmpeg need not print its own.
-os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
-
 import cv2
 import numpy as np
 import PIL.Image
 
 from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.media.containers import BAGS, container
-from fer_ros.media.file_names import library_name, utf8, without_errno
+from fer_ros.media.file_names import utf8, without_errno
+from fer_ros.media.network_camera import NetworkCamera, NetworkCameraError, is_address
+from fer_ros.media.pyav import PyAvMissing
+from fer_ros.media.video_file import CONTAINERS, VideoFile, VideoFileError
 
 STILL_RATE = 30.0
 """Frames per second of sources without a rate."""
@@ -46,11 +46,13 @@ class Source(Protocol):
     """Frames per second."""
     live: bool
     """Whether it is a camera, which delivers frames at its own rate and has no end."""
-    warning: str
-    """A problem that did not stop the source; empty if there was none."""
+
+    @property
+    def warning(self) -> str:
+        """A problem that did not stop the source; empty if there was none."""
 
     def read(self) -> np.ndarray | None:
-        """The next frame; None at the end. Raises SourceError."""
+        """The next frame; None at the end, or of a camera that has no new one at present. Raises SourceError."""
 
     def skip(self) -> None:
         """Skip the next frame, which is cheaper than reading it."""
@@ -66,8 +68,8 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     """Open a source and verify that it delivers frames.
 
     Args:
-        video: camera number ('0'), device ('/dev/video0'), video file, image or image folder; empty or 'clip': the
-            built-in clip.
+        video: camera number ('0'), device ('/dev/video0'), rtsp:// or http(s):// address of a camera, video file,
+            image or image folder; empty or 'clip': the built-in clip.
         rate: frames per second; 0: the rate of the source, or `STILL_RATE`.
         width, height: pixels requested from a camera, or of the built-in clip; 0: its default.
 
@@ -76,6 +78,8 @@ def open_source(video: str = '', *, rate: float = 0.0, width: int = 0, height: i
     """
     if video in ('', 'clip'):
         return ClipSource(BuiltInClip(width or 640, height or 480, rate or STILL_RATE))
+    if is_address(video):
+        return NetworkSource(video, rate)
     if video.isdecimal() or video.startswith('/dev/'):
         return CameraSource(video, rate, width, height)
     path = Path(video).expanduser()
@@ -99,7 +103,7 @@ def frames(source: Source, loop: bool = False) -> Iterator[np.ndarray]:
         while True:
             frame = source.read()
             if frame is None:
-                if not loop:
+                if not loop and not source.live:
                     return
                 source.rewind()
             else:
@@ -183,21 +187,25 @@ class PictureSource:
 
 
 class VideoSource:
-    """A video file. If it ends before its announced number of frames, `warning` reports it.
+    """A video file. `warning` reports what is damaged, or missing at its end.
 
     Files are recognised by their first bytes: FFmpeg takes anything that contains JPEG images for a video of them.
 
-    `time` is the presentation time of the last frame read, in seconds; `expected` is the number of frames announced by
-    the container, which may be an estimate.
+    Args:
+        path: the file.
+        rate: frames per second; 0: that of the file.
+        containers: FFmpeg's names of the containers that it may be.
+
+    Raises:
+        SourceError: it is no video, or no frame of it can be decoded.
     """
 
     live = False
 
-    def __init__(self, path: Path, rate: float = 0.0):
+    def __init__(self, path: Path, rate: float = 0.0, containers: tuple[str, ...] = CONTAINERS):
         self.name, self.warning = utf8(str(path)), ''
-        self._path = path
-        self._capture = cv2.VideoCapture()
-        self._first: np.ndarray | None = None
+        self._path, self._containers = path, containers
+        self._video: VideoFile | None = None
         self._given_rate = rate
         self.rate = rate or STILL_RATE
         try:
@@ -213,55 +221,81 @@ class VideoSource:
     def rewind(self) -> None:
         """Restart from the first frame."""
         self.close()
-        with _quiet_opencv(), library_name(self._path) as name:
-            self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
-            self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)  # phones record the rotation in the container
-        self._first = self._capture.read()[1] if self._capture.isOpened() else None
-        if self._first is None:
+        try:
+            self._video = video = VideoFile(self._path, self._containers)
+            first = video.advance()
+        except PyAvMissing as error:
+            raise SourceError(str(error)) from error
+        except OSError as error:
+            raise SourceError(without_errno(error)) from error
+        except VideoFileError as error:
+            raise self._refusal(str(error)) from error
+        if not first:
             self.close()
-            raise SourceError(f'{self._path} cannot be opened as a video: it is damaged, incomplete or in an '
-                              'unsupported format')
-        codec = int(self._capture.get(cv2.CAP_PROP_FOURCC))
-        if not self._container and codec == cv2.VideoWriter.fourcc(*'MJPG'):
+            raise self._refusal()
+        if not self._container and video.codec == 'mjpeg':
             self.close()
             raise SourceError(f'{self._path} contains JPEG images, but begins as no known video or bag does: it is '
                               'damaged or in an unsupported format')
-        own = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = self._given_rate or (own if math.isfinite(own) and 0 < own <= 1000 else STILL_RATE)
-        self.expected = max(0.0, self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self._count = 0
+        self.rate = self._given_rate or video.rate or STILL_RATE
+        self.expected = video.expected
+        """Number of frames announced by the container, possibly an estimate; 0 if unknown."""
+        self.duration = video.duration_s
+        """Seconds announced by the container; 0 if unknown."""
+        self.size = video.size
+        """Width and height of the stored frames announced by the container, in pixels."""
+        self._count, self._waiting = 0, True
+
+    def _refusal(self, why: str = '') -> SourceError:
+        why = why or 'it is damaged, incomplete or in an unsupported format'
+        return SourceError(f'{self._path} cannot be opened as a video: {why}')
 
     def read(self) -> np.ndarray | None:
         """Read the next frame; None at the end."""
-        if self._first is not None:
-            frame, self._first = self._first, None
-        else:
-            frame = self._capture.read()[1]
-        return self._counted(frame is not None, frame)
+        return self._video.image() if self._video is not None and self._advance(self._video) else None
 
     @property
     def time(self) -> float:
         """Presentation time of the last frame read, in seconds."""
-        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return self.time_ns * 1e-9
+
+    @property
+    def time_ns(self) -> int:
+        """Presentation time of the last frame read, in nanoseconds."""
+        return self._video.time_ns if self._video is not None else 0
 
     def skip(self) -> None:
         """Skip the next frame."""
-        if self._first is not None:
-            self._first = None
-            self._counted(True)
-        else:
-            self._counted(self._capture.grab())
+        if self._video is not None:
+            self._advance(self._video)
 
-    def _counted(self, good: bool, frame: np.ndarray | None = None) -> np.ndarray | None:
-        if good:
-            self._count += 1
-        elif self._count < 0.98 * self.expected - 2:  # containers announce the number only approximately
-            self.warning = f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged'
-        return frame
+    def _advance(self, video: VideoFile) -> bool:
+        if self._waiting:  # the first frame, decoded when the file was opened
+            self._waiting = False
+            more = True
+        else:
+            more = video.advance()
+        self._count += more
+        if video.damaged or not more:
+            self._warn(video, ended=not more)
+        return more
+
+    def _warn(self, video: VideoFile, ended: bool) -> None:
+        problems = []
+        # Containers announce the number only approximately, and edit lists leave frames out.
+        if (ended and self._count + video.damaged < 0.98 * self.expected - 2
+                and video.end_s < 0.98 * self.duration - 2 / self.rate):
+            problems.append(f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged')
+        if video.damaged:
+            were = 'frame was' if video.damaged == 1 else 'frames were'
+            problems.append(f'{self._path}: {video.damaged} damaged {were} skipped')
+        self.warning = '; '.join(problems)
 
     def close(self) -> None:
         """Release the file."""
-        self._capture.release()
+        if self._video is not None:
+            self._video.close()
+            self._video = None
 
 
 class CameraSource:
@@ -304,6 +338,42 @@ class CameraSource:
     def close(self) -> None:
         """Release the camera."""
         self._capture.release()
+
+
+class NetworkSource:
+    """A camera on the network. While it is disconnected, `warning` says why, and it is tried again."""
+
+    live = True
+    _WAIT = 0.5
+    """Seconds for which `read` waits, so that a program can be stopped."""
+
+    def __init__(self, address: str, rate: float = 0.0):
+        try:
+            self._camera = NetworkCamera(address)
+        except (NetworkCameraError, PyAvMissing) as error:
+            raise SourceError(str(error)) from error
+        self.name = self._camera.name
+        self.rate = self._camera.rate or rate or STILL_RATE
+
+    @property
+    def warning(self) -> str:
+        """Why there is no connection at present; empty if there is one."""
+        return self._camera.problem
+
+    def read(self) -> np.ndarray | None:
+        """Wait for a frame newer than the last; None if none comes soon."""
+        return self._camera.newest(self._WAIT)
+
+    def skip(self) -> None:
+        """Skip the next frame."""
+        self._camera.drop(self._WAIT)
+
+    def rewind(self) -> None:
+        """A camera cannot be rewound: continue with the next frame."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._camera.close()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import numpy as np
 import PIL.Image
 
 from fer_ros.media.grey_levels import full_range
+from fer_ros.media.packet_formats import packet_format
 
 MAX_PIXELS = 100_000_000
 """Larger images are rejected; a small compressed file could otherwise fill the memory."""
@@ -144,6 +145,9 @@ def compressed_to_bgr(message: Any, to_8_bits: Callable[[np.ndarray], np.ndarray
         ConversionError: no such picture, a depth image, or one of more than `MAX_PIXELS`.
     """
     description = f'compressed image of format {message.format!r} with {len(message.data)} bytes'
+    if packet_format(message.format):
+        raise ConversionError(f'{description}: packets of a video, of which none may be missing, are decoded in bags '
+                              'only: decode them before, for example with image_transport republish')
     if message.format.partition(';')[0].strip() in DEPTH:
         raise ConversionError(f'{description}: {_DEPTH_HINT}')
     data = np.frombuffer(message.data, np.uint8)

@@ -49,6 +49,8 @@ class VideoSourceNode(Node):
                 self._skip_what_is_late()
             frame = self._source.read()
             self._tell_warning()
+            if frame is None and self._source.live:
+                return
             if frame is None:
                 self._end()
                 frame = self._source.read()
@@ -69,7 +71,10 @@ class VideoSourceNode(Node):
     def _tell_warning(self) -> None:
         if self._source.warning != self._warned:
             self._warned = self._source.warning
-            self.get_logger().warning(self._warned)
+            if self._warned:
+                self.get_logger().warning(self._warned)
+            else:
+                self.get_logger().info(f'{self._source.name} is connected again')
 
     def _end(self) -> None:
         """Rewind at the end of the source, or raise Stop."""

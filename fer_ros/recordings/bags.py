@@ -343,13 +343,34 @@ def _plain(data: bytes) -> bytes:
     return decompressed(data) if data.startswith(_ZSTD) else data
 
 
-def deserializer() -> Any:
-    """A function that turns a `Message` of a type of sensor_msgs into an object with its fields.
+_PACKET = """std_msgs/Header header
+int32 width
+int32 height
+string encoding
+uint64 pts
+uint8 flags
+bool is_bigendian
+uint8[] data
+"""
+PACKET_TYPES = {
+    'foxglove_msgs/msg/CompressedVideo':
+        'builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format',
+    'ffmpeg_image_transport_msgs/msg/FFMPEGPacket': _PACKET,
+    'depthai_ros_msgs/msg/FFMPEGPacket': _PACKET,
+}
+"""Definitions of the messages with video packets."""
 
-    The definitions of sensor_msgs never changed, so those in the bag, which may be missing or damaged, are not needed.
+
+def deserializer() -> Any:
+    """A function that turns a `Message` of a type of sensor_msgs or of `PACKET_TYPES` into an object with its fields.
+
+    Their definitions never changed, so those in the bag, which may be missing or damaged, are not needed.
     """
-    from rosbags.typesys import Stores, get_typestore
+    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
     ros2, ros1 = get_typestore(Stores.LATEST), get_typestore(Stores.ROS1_NOETIC)
+    for name, definition in PACKET_TYPES.items():
+        ros2.register(get_types_from_msg(definition, name))
+        ros1.register(get_types_from_msg(definition.replace('builtin_interfaces/Time', 'time'), name))
 
     def deserialize(message: Message) -> Any:
         return (ros1.deserialize_ros1 if message.ros1 else ros2.deserialize_cdr)(message.data, message.type)

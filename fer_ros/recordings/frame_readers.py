@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,18 @@ from fer_ros.media.frame_sources import (
     remedy,
 )
 from fer_ros.media.grey_levels import GreyLevels
-from fer_ros.media.image_decoding import compressed_to_bgr, to_bgr
-from fer_ros.recordings.bags import Bag, BagError, Message, deserializer
+from fer_ros.media.image_decoding import ConversionError, compressed_to_bgr, to_bgr
+from fer_ros.media.packet_decoding import DecodedPacket, PacketDecoder, packet_of
+from fer_ros.recordings.bags import PACKET_TYPES, Bag, BagError, Message, deserializer
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.time_line import LONGEST_GAP, Stamped, TimeLine
 
 IMAGES: dict[str, Callable[[Any, Callable[[np.ndarray], np.ndarray]], np.ndarray]] = {
     'sensor_msgs/msg/Image': to_bgr, 'sensor_msgs/msg/CompressedImage': compressed_to_bgr}
+TYPES = (*IMAGES, *PACKET_TYPES)
+"""Types of the messages that are read."""
+_REORDERED = 16
+"""Frames by which a codec may change the order of packets."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ class VideoReader:
             image = self._source.read()
             if image is None:
                 return
-            stamp_ns = round(self._source.time * 1e9)
+            stamp_ns = self._source.time_ns
             first_ns = stamp_ns if first_ns is None else first_ns
             time_ns = stamp_ns - first_ns
             leaps = index > 0 and time_ns > last_ns + LONGEST_GAP
@@ -130,14 +136,17 @@ class BagReader:
     """Images of one topic of a rosbag2 or ROS 1 recording; of a damaged one, those that are intact.
 
     Times are the header stamps, or the times of recording if the driver does not stamp, or its clock was set or stands
-    still.
+    still. Video packets are decoded from the first key frame on, and after damage from the next one.
     """
 
     def __init__(self, path: Path, topic: str = ''):
         self._path, self._unreadable, self._why = path, 0, ''
+        self._decoder: PacketDecoder | None = None
+        self._waiting = 0
+        self._sent: deque[int] = deque()
         self._levels = GreyLevels()
         try:
-            self._bag = Bag(path, frozenset(IMAGES))
+            self._bag = Bag(path, frozenset(TYPES))
         except BagError as error:
             raise InputError(str(error)) from error
         try:
@@ -157,7 +166,7 @@ class BagReader:
                 counts[found.name] = counts.get(found.name, 0) + found.count
         names = ', '.join(counts)
         if not counts:
-            raise InputError('; '.join([f'{self._path} contains no messages of type {" or ".join(IMAGES)}',
+            raise InputError('; '.join([f'{self._path} contains no messages of type {" or ".join(TYPES)}',
                                         *self._bag.problems]))
         if topic and topic not in counts:
             raise InputError(f'{self._path} has no images on {topic}: choose --topic from {names}')
@@ -181,6 +190,8 @@ class BagReader:
         parts = []
         if self._unreadable:
             parts.append(f'{self._unreadable} images could not be decoded ({self._why})')
+        if waiting := self._waiting + (self._decoder.waiting if self._decoder else 0):
+            parts.append(f'{waiting} video packets that do not follow a key frame were left out')
         parts += self._time_line.problems
         return '; '.join([*self._bag.problems, *([f'{self._path}: {"; ".join(parts)}'] if parts else [])])
 
@@ -193,28 +204,55 @@ class BagReader:
             yield Frame(index, time_ns, image)
         if not count and self._unreadable:
             raise InputError(f'none of the {self._unreadable} images in {self._path} could be decoded: {self._why}')
-        if not count and self._bag.problems:
+        if not count and self.warning:
             raise InputError(self.warning)
 
     def _stamped(self, every: int) -> Iterator[Stamped]:
         for index, message in enumerate(self._bag.messages(self._topic)):
-            if index % every:
+            wanted = index % every == 0
+            if not wanted and message.type == 'sensor_msgs/msg/Image':
                 continue
-            image, stamp_ns = self._decode(message)
-            if image is not None:
-                yield Stamped(index, image, stamp_ns, message.recorded_ns)
+            try:
+                yield from self._decode(index, message, wanted)
+            except Exception as error:  # ConversionError; in damaged messages also those of struct and numpy
+                self._unreadable += 1
+                self._why = self._why or without_errno(error)
+                self._sent.clear()
+        if self._decoder is not None:
+            try:
+                yield from map(self._in_order, self._decoder.flush())
+            except ConversionError as error:
+                self._unreadable += 1
+                self._why = self._why or str(error)
 
-    def _decode(self, message: Message) -> tuple[np.ndarray | None, int]:
-        try:
-            content: Any = self._deserialize(message)
-            stamp = content.header.stamp
-            stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec or message.recorded_ns
+    def _decode(self, index: int, message: Message, wanted: bool) -> Iterator[Stamped]:
+        content: Any = self._deserialize(message)
+        stamp = content.header.stamp if hasattr(content, 'header') else content.timestamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec or message.recorded_ns
+        if message.type != 'sensor_msgs/msg/Image':
+            kind, data = packet_of(content)
+            if kind:
+                if self._decoder is None or self._decoder.format != kind:
+                    self._waiting += self._decoder.waiting if self._decoder else 0
+                    self._sent.clear()
+                    self._decoder = PacketDecoder(kind)
+                if wanted:
+                    self._sent.append(index)
+                waiting, tag = self._decoder.waiting, (index, stamp_ns, message.recorded_ns)
+                yield from map(self._in_order, self._decoder.decode(data, tag, wanted))
+                if self._decoder.waiting > waiting:
+                    self._sent.clear()
+                return
+        if wanted:
             to_8_bits = functools.partial(self._levels, stamp=stamp_ns * 1e-9)
-            return IMAGES[message.type](content, to_8_bits), stamp_ns
-        except Exception as error:  # ConversionError; in damaged messages also those of struct and numpy
-            self._unreadable += 1
-            self._why = self._why or without_errno(error)
-            return None, 0
+            yield Stamped(index, IMAGES[message.type](content, to_8_bits), stamp_ns, message.recorded_ns)
+
+    def _in_order(self, decoded: DecodedPacket) -> Stamped:
+        """Frames are numbered in the order in which they are shown, which may be another than that of their packets."""
+        index, stamp_ns, recorded_ns = decoded.tag
+        while self._sent and self._sent[0] < index - _REORDERED:  # lost
+            self._sent.popleft()
+        return Stamped(self._sent.popleft() if self._sent else index, decoded.image, stamp_ns, recorded_ns)
 
     def close(self) -> None:
         """Close the bag."""

@@ -1,6 +1,7 @@
 """Writes the output files of a recording, which appear under their names only when all are complete."""
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from fer_ros.drawing.annotate import annotate
 from fer_ros.drawing.colours import FaceColours
 from fer_ros.drawing.contact_sheet import ContactSheet
 from fer_ros.drawing.valence_plot import ValencePlot
-from fer_ros.media.video_writer import LONGEST_GAP, VideoWriter
+from fer_ros.media.video_writer import VideoWriter
 from fer_ros.parameters import VALENCE_PLOT, defaults
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import FacesCsv
@@ -109,30 +110,24 @@ class OutputFiles:
 
 
 class _AnnotatedVideo:
-    """Annotated frames above the plot of the last seconds, at a constant frame rate."""
+    """Annotated frames above the plot of the last seconds, at their times."""
 
     def __init__(self, path: Path, rate: float, colours: FaceColours) -> None:
-        self._recorder = VideoWriter(path, rate, temporary=path)
+        self._recorder = VideoWriter(path, rate, temporary=path, longest_gap=math.inf)
         self._colours = colours
         self._history = FacesHistory(WINDOW)
         self._plot: ValencePlot | None = None
-        self._shown: np.ndarray | None = None
-        self._time = 0.0
+        self._stamp = self._time = 0.0
         self._closed = False
 
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
         self._history.add(frame)
-        # The previous frame is shown until this one; the writer would cut longer pauses.
-        end = min(frame.stamp, self._time + LONGEST_PAUSE)
-        while self._shown is not None and end - self._time > LONGEST_GAP / 2:
-            self._record(self._shown, self._time + LONGEST_GAP / 2)
-        if self._shown is not None:
-            self._record(self._shown, max(self._time, end - 1.0 / self._recorder.rate))
         if self._plot is None:
             width = max(320, image.shape[1] + image.shape[1] % 2)
             height = max(180, round(0.4 * min(image.shape[0], width)))
             self._plot = ValencePlot(width, height + height % 2, min_life=MIN_LIFE, colours=self._colours)
             self._size = image.shape[1], image.shape[0]
+            self._stamp = frame.stamp
         line = self._plot.rolling(self._history, frame.stamp_ns, WINDOW)
         if image.shape[1::-1] != self._size:
             image = cv2.resize(image, self._size)
@@ -140,12 +135,9 @@ class _AnnotatedVideo:
         left = (line.shape[1] - picture.shape[1]) // 2
         picture = cv2.copyMakeBorder(picture, 0, picture.shape[0] % 2, left, line.shape[1] - picture.shape[1] - left,
                                      cv2.BORDER_CONSTANT)
-        self._shown = np.vstack([picture, line])
-        self._record(self._shown, frame.stamp)
-
-    def _record(self, picture: np.ndarray, stamp: float) -> None:
-        self._recorder.add(picture, stamp)
-        self._time = stamp
+        self._time += min(frame.stamp - self._stamp, LONGEST_PAUSE)
+        self._stamp = frame.stamp
+        self._recorder.add(np.vstack([picture, line]), self._time)
 
     def close(self) -> None:
         if self._closed:

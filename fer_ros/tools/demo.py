@@ -18,6 +18,7 @@ from pathlib import Path
 
 import fer_ros
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
+from fer_ros.media.network_camera import shown
 from fer_ros.package_files import shared_file
 from fer_ros.web.server.settings import TOKEN_VARIABLE
 
@@ -231,7 +232,7 @@ def run(video: str, seconds: float, output: Path) -> list[Path]:
     processes = Processes(output / 'logs', child_environment)
     plots = output / 'plots'
     before = set(plots.glob('*'))
-    print(f'fer_ros on {video or "the built-in clip"} for {seconds:g} s (ROS_DOMAIN_ID='
+    print(f'fer_ros on {shown(video) or "the built-in clip"} for {seconds:g} s (ROS_DOMAIN_ID='
           f'{child_environment["ROS_DOMAIN_ID"]}), press Ctrl-C to stop', flush=True)
     try:
         processes.start('fer_node', '--ros-args', '-r', 'image:=image_raw')
@@ -272,7 +273,8 @@ def run_dashboard(video: str, port: int, output: Path) -> None:
         if video != 'none':
             processes.start('video_source', '--ros-args', *_parameter('video', video))
         processes.wait_for('dashboard', START, lambda: 'the page is at' in processes.log('dashboard'))
-        print(f'fer_ros on {"a camera selected on the page" if video == "none" else video or "the built-in clip"}: '
+        source = 'a camera selected on the page' if video == 'none' else shown(video) or 'the built-in clip'
+        print(f'fer_ros on {source}: '
               f'http://127.0.0.1:{port} (press Ctrl-C to stop)', flush=True)
         processes.serve('dashboard')
     finally:
@@ -287,8 +289,8 @@ def _parameter(name: str, value: str) -> list[str]:
 def main(args: list[str] | None = None) -> int:
     """Entry point; returns exit code 0 after `seconds`, 1 after a failure, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description='Faces, emotions and valence, live in the terminal.')
-    parser.add_argument('--video', default='', help='camera number, video file or image folder (default: the '
-                        'built-in clip); with --dashboard also none')
+    parser.add_argument('--video', default='', help='camera number, rtsp:// or http:// address, video file or image '
+                        'folder (default: the built-in clip); with --dashboard also none')
     parser.add_argument('--dashboard', action='store_true', help='serve a web page until Ctrl-C')
     parser.add_argument('--port', type=int, default=8080, help='port of that page (default: 8080)')
     parser.add_argument('--seconds', type=_seconds, default=20.0, help='duration (default: 20)')

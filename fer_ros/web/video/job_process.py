@@ -261,29 +261,25 @@ def _check(path: Path, order: Order) -> float:
     Returns:
         Its length in seconds, 0 if unknown.
     """
-    # For builds of OpenCV that respect it: only the demuxer of the verified container.
-    if order.container:
-        reader = DEMUXERS[order.container]
-        os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = f'protocol_whitelist;file|input_format;{reader}'
-    import cv2
-
-    import fer_ros.media.frame_sources  # noqa: F401 (silences FFmpeg)
+    from fer_ros.media.video_file import VideoFile, VideoFileError
     confine(path.parent, _libraries())
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
-        width, height, frames, rate = (capture.get(key) for key in (
-            cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
+        video = VideoFile(path, (DEMUXERS[order.container],))
+    except VideoFileError as error:
+        raise Refused('unreadable') from error
+    try:
+        width, height = video.size
         if width * height > order.pixels:
-            raise Refused('resolution', width=int(width), height=int(height), pixels=order.pixels)
-        if frames > 0 and rate > 0 and frames / rate > order.seconds:
+            raise Refused('resolution', width=width, height=height, pixels=order.pixels)
+        if video.duration_s > order.seconds:
             raise Refused('length', seconds=order.seconds)
-        if frames > order.frames:
+        if video.expected > order.frames:
             raise Refused('frames', frames=order.frames)
-        if not capture.isOpened() or not capture.grab():
+        if not video.advance():
             raise Refused('unreadable')
-        return frames / rate if frames > 0 and rate > 0 else 0.0
+        return max(0.0, video.duration_s)
     finally:
-        capture.release()
+        video.close()
 
 
 def order_line(order: Order) -> bytes:

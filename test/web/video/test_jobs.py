@@ -153,7 +153,7 @@ def test_a_video_that_ends_half_way_gives_what_could_be_read_and_a_warning(jobs,
     view = wait(jobs, 'a')
     assert view.state == 'done'
     assert 5 < view.frames < 29
-    assert view.message == f'The video ends after {view.frames} of 30 frames: it is damaged'
+    assert view.message.startswith(f'The video ends after {view.frames} of 30 frames: it is damaged')
 
 
 def test_files_that_are_no_videos(jobs, good, tmp_path):
