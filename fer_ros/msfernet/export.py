@@ -84,11 +84,23 @@ def graph_onnx(architecture: dict[str, Any]) -> bytes:
     return graph.SerializeToString()
 
 
+def probabilities_onnx(model: Model) -> bytes:
+    """The same with its weights, BatchNorm folded into the convolutions.
+
+    Raises:
+        ImportError: the package onnx is missing.
+    """
+    import onnx  # noqa: F401  torch's own error would not be an ImportError
+
+    example = torch.zeros(2, INPUT_SIZE, INPUT_SIZE, dtype=torch.uint8)
+    return _export_module(_Probabilities(model.network.cpu(), model.temperature), example, ['probabilities'])
+
+
 class _Probabilities(nn.Module):
-    def __init__(self, network: MSFERNet):
+    def __init__(self, network: MSFERNet, temperature: float = 1.0):
         super().__init__()
         self.network = network
-        self.register_buffer('temperature', torch.ones(1))
+        self.register_buffer('temperature', torch.tensor([temperature]))
 
     def forward(self, faces: Tensor) -> Tensor:
         return (self.network(standardised(faces.unsqueeze(1).float())).logits / self.temperature).softmax(1)

@@ -21,6 +21,8 @@ from fer_ros.msfernet.weights_file import Weights, read_weights
 from fer_ros.package_files import shared_file
 
 FOLDER = 'models/graphs'
+QUANTISED_OF = 'weights_sha256'
+"""Metadata of a quantised network: the file of weights that it was made of."""
 _UNUSED = ('fer2013_classifier.weight', 'fer2013_classifier.bias')
 """Tensors that the graph does not have: it tells what raters see."""
 _COUNTERS = 'num_batches_tracked'
@@ -33,6 +35,11 @@ def prepared(architecture: dict[str, Any]) -> Path | None:
         return shared_file(f'{FOLDER}/{_name(architecture)}')
     except FileNotFoundError:
         return None
+
+
+def quantised_path(weights: Path) -> Path:
+    """Where the quantised network of a weights file is, which `fer_ros.msfernet.quantise` writes."""
+    return weights.with_suffix('.int8.onnx')
 
 
 def graph(weights: Weights) -> bytes:

@@ -108,7 +108,8 @@ class FerNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self.failure = ''
         recognizer = pipeline.recognizer
-        self.get_logger().info(f'{recognizer.model_name} runs in {recognizer.runtime} on {recognizer.device}')
+        self.get_logger().info(f'{recognizer.model_name} runs in {recognizer.runtime} on {recognizer.device} in '
+                               f'{recognizer.precision}')
         self._loaded = _Loaded(source, pipeline, create_outputs(self, self.parameters, source.gives_images))
         return super().on_configure(state)
 
@@ -257,7 +258,7 @@ class FerNode(LifecycleNode):
                                      image_problems=hints)
         return dataclasses.replace(report, values={
             STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
-            'model': pipeline.recognizer.model_name,
+            'precision': pipeline.recognizer.precision, 'model': pipeline.recognizer.model_name,
             CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), IMAGE_PROBLEMS: '; '.join(hints),
             **report.values})
 

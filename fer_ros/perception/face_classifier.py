@@ -25,7 +25,8 @@ class FaceClassifier:
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime)
+        self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime,
+                                            settings.precision)
         self.baselines = NeutralBaselines()
         self.smoother = ProbabilitySmoother(settings.half_life)
 

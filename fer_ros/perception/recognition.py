@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 SHIPPED_MODEL = 'models/msfernet.safetensors'
 RUNTIMES = by_name(FER_NODE)['runtime'].choices
+PRECISIONS = by_name(FER_NODE)['precision'].choices
 
 
 class RecognizerError(PipelineError):
@@ -39,13 +40,15 @@ class EmotionRecognizer:
             is a setting of the whole process: the last recogniser created determines it.
         runtime: 'auto' (on a CPU ONNX Runtime if it is installed, or else torch with a log message; torch on a GPU),
             'torch', or 'onnxruntime' (on the CPU only).
+        precision: 'float32', 'int8' (in ONNX Runtime only), or 'auto' (the faster of both there).
 
     Raises:
         RecognizerError: the weights file is missing, truncated or not of MSFERNet, the device is not available, or
             the runtime is not installed or does not work.
     """
 
-    def __init__(self, model_path: str | Path = '', device: str = 'auto', threads: int = 1, runtime: str = 'auto'):
+    def __init__(self, model_path: str | Path = '', device: str = 'auto', threads: int = 1, runtime: str = 'auto',
+                 precision: str = 'float32'):
         try:
             path = Path(model_path) if model_path else shared_file(SHIPPED_MODEL)
             weights = read_weights(path)
@@ -55,9 +58,14 @@ class EmotionRecognizer:
             raise RecognizerError(f'threads must be at least 1, got {threads}')
         if runtime not in RUNTIMES:
             raise RecognizerError(f'unknown runtime {runtime!r}: choose one of {", ".join(RUNTIMES)}')
+        if precision not in PRECISIONS:
+            raise RecognizerError(f'unknown precision {precision!r}: choose one of {", ".join(PRECISIONS)}')
+        if precision == 'int8' and (runtime == 'torch' or device.startswith('cuda')):
+            raise RecognizerError('precision int8 is for ONNX Runtime on a CPU: set precision to auto, or runtime to '
+                                  'onnxruntime and device to cpu')
         threads = min(threads, len(os.sched_getaffinity(0)))  # more threads would only wait for each other
         try:
-            self._runtime = _start(weights, device, threads, runtime)
+            self._runtime = _start(weights, device, threads, runtime, precision)
         except (RuntimeFailure, WeightsError) as error:
             raise RecognizerError(str(error)) from error
         self.model_name = path.name
@@ -71,6 +79,11 @@ class EmotionRecognizer:
     def runtime(self) -> str:
         """Runtime that is actually used: 'torch' or 'onnxruntime'."""
         return self._runtime.name
+
+    @property
+    def precision(self) -> str:
+        """Precision that is actually used: 'float32' or 'int8'."""
+        return self._runtime.precision
 
     def probabilities(self, crops: np.ndarray) -> np.ndarray:
         """Classify all faces of a frame in one batch.
@@ -96,8 +109,8 @@ class EmotionRecognizer:
             raise RecognizerError(str(error)) from error
 
 
-def _start(weights: Weights, device: str, threads: int, runtime: str) -> Runtime:
-    place = _choose_device(device, cpu_only=runtime == 'onnxruntime')
+def _start(weights: Weights, device: str, threads: int, runtime: str, precision: str) -> Runtime:
+    place = _choose_device(device, cpu_only=runtime == 'onnxruntime' or precision == 'int8')
     if place != 'cpu':
         try:
             return _torch_runtime(weights, place, threads)
@@ -108,10 +121,10 @@ def _start(weights: Weights, device: str, threads: int, runtime: str) -> Runtime
     if runtime == 'torch':
         return _torch_runtime(weights, 'cpu', threads)
     try:
-        return OnnxRuntime(weights, threads)
+        return OnnxRuntime(weights, threads, precision)
     except RuntimeFailure as error:
         fallback = _torch_runtime(weights, 'cpu', threads)  # raises WeightsError if it is the weights that do not fit
-        if runtime == 'onnxruntime':
+        if runtime == 'onnxruntime' or precision == 'int8':
             raise
         # Not installing it is a valid choice; an installation that fails deserves a warning.
         log.log(logging.INFO if onnx_runtime.missing(weights) else logging.WARNING,

@@ -18,6 +18,8 @@ class Runtime(Protocol):
     """'torch' or 'onnxruntime'."""
     device: str
     """Device it runs on: 'cpu' or 'cuda:N'."""
+    precision: str
+    """Data type of weights and features."""
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
         """Compute the probabilities of faces.

@@ -15,6 +15,7 @@ class PipelineSettings:
     model: str | Path = _DEFAULTS['model']
     device: str = _DEFAULTS['device']
     runtime: str = _DEFAULTS['runtime']
+    precision: str = _DEFAULTS['precision']
     threads: int = _DEFAULTS['threads']
     detector: str = _DEFAULTS['detector']
     detector_model: str | Path = _DEFAULTS['detector_model']
@@ -33,7 +34,7 @@ class PipelineSettings:
     """Ids f1, f2, … in order of appearance, for tests and recordings to compare."""
 
 
-STRUCTURAL = ('model', 'device', 'runtime', 'threads', 'detector', 'detector_model', 'yunet_side',
+STRUCTURAL = ('model', 'device', 'runtime', 'precision', 'threads', 'detector', 'detector_model', 'yunet_side',
               'deterministic_ids')
 """Settings that require a new pipeline; the others can be changed at any time."""
 

@@ -31,6 +31,7 @@ class TorchRuntime:
 
     def __init__(self, model: Model, device: torch.device, precision: str = 'float32'):
         self.device = str(device)
+        self.precision = precision
         self._device = device
         self._dtype = PRECISIONS[precision]
         try:

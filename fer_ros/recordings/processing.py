@@ -46,6 +46,8 @@ class Settings:
     model: str = _DEFAULTS['model']
     device: str = _DEFAULTS['device']
     runtime: str = _DEFAULTS['runtime']
+    precision: str = 'float32'
+    """Not what is fastest here: results must not depend on the processor."""
     detector: str = _DEFAULTS['detector']
     detector_model: str = _DEFAULTS['detector_model']
 
@@ -60,9 +62,9 @@ def create_pipeline(settings: Settings) -> 'FacePipeline':
     from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
     try:
         rotation.check(settings.rotate)
-        return FacePipeline(PipelineSettings(model=settings.model, device=settings.device, runtime=settings.runtime,
-                                             detector=settings.detector, detector_model=settings.detector_model,
-                                             max_faces=settings.max_faces))
+        return FacePipeline(PipelineSettings(
+            model=settings.model, device=settings.device, runtime=settings.runtime, precision=settings.precision,
+            detector=settings.detector, detector_model=settings.detector_model, max_faces=settings.max_faces))
     except ValueError as error:  # a value out of range
         raise PipelineError(str(error)) from error
 

@@ -42,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
                         seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
                         model=options.model, device=options.device, runtime=options.runtime,
-                        detector=options.detector, detector_model=options.detector_model)
+                        precision=options.precision, detector=options.detector, detector_model=options.detector_model)
     found = search(options.inputs, leave_out=folder)
     items = found.inputs
     _tell_skipped(found)
@@ -208,6 +208,9 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_PARAMETERS['device'].description)
     runtime = _PARAMETERS['runtime']
     parser.add_argument('--runtime', default=runtime.default, choices=runtime.choices, help=runtime.description)
+    parser.add_argument('--precision', default=Settings().precision, choices=_PARAMETERS['precision'].choices,
+                        help='of the network in ONNX Runtime; auto takes int8 where it is much faster, so that results '
+                        'depend on the processor (default: %(default)s)')
     detector = _PARAMETERS['detector']
     parser.add_argument('--detector', default=detector.default, choices=detector.choices, help=detector.description)
     parser.add_argument('--detector-model', default='', help=_PARAMETERS['detector_model'].description)

@@ -1,5 +1,6 @@
 import logging
 import pickle
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -239,6 +240,62 @@ def test_onnx_runtime_that_is_broken(monkeypatch, shipped_model, caplog):
     assert 'ONNX Runtime cannot run the network (InvalidProtobuf' in caplog.text
     with pytest.raises(RecognizerError, match=r'cannot run the network .*: set runtime to torch, or pip install'):
         EmotionRecognizer(shipped_model, 'cpu', runtime='onnxruntime')
+
+
+@needs_onnx
+def test_the_quantised_network_says_nearly_the_same(shipped_model, crops):
+    exact, quantised = (EmotionRecognizer(shipped_model, 'cpu', precision=precision)
+                        for precision in ('float32', 'int8'))
+    assert (exact.precision, quantised.precision) == ('float32', 'int8')
+    for count in (1, 2):
+        expected, told = exact.probabilities(crops[:count]), quantised.probabilities(crops[:count])
+        assert np.abs(told - expected).max() < 0.05
+        assert (told.argmax(1) == expected.argmax(1)).all()
+        assert np.abs(told.sum(1) - 1).max() < 1e-5
+
+
+@needs_onnx
+@pytest.mark.parametrize(('ratio', 'precision'), [(0.5, 'int8'), (0.95, 'float32'), (1.5, 'float32')])
+def test_auto_takes_int8_where_it_is_much_faster(monkeypatch, shipped_model, ratio, precision):
+    """Measured once per process, so that all recognisers agree."""
+    measured = []
+    monkeypatch.setattr(onnx_runtime, '_faster', {})
+    monkeypatch.setattr(onnx_runtime, '_time', lambda one, other: measured.append(1) or ratio)
+    for _ in range(2):
+        assert EmotionRecognizer(shipped_model, 'cpu', precision='auto').precision == precision
+    assert len(measured) == 1
+
+
+@needs_onnx
+def test_a_measurement_is_a_ratio_of_times(shipped_model):
+    session = EmotionRecognizer(shipped_model, 'cpu')._runtime._session
+    assert 0.2 < onnx_runtime._time(session, session) < 5
+
+
+@needs_onnx
+@pytest.mark.parametrize('there', ['nothing', 'of other weights'])
+def test_weights_without_a_quantised_network(tmp_path, shipped_model, there):
+    copy = tmp_path / 'own.safetensors'
+    tensors, metadata = read_tensors(shipped_model)
+    write_tensors(copy, tensors, metadata | {'training': '{"own": 1}'})
+    if there == 'of other weights':
+        shutil.copy(onnx_runtime.quantised_path(shipped_model), onnx_runtime.quantised_path(copy))
+    assert EmotionRecognizer(copy, 'cpu', precision='auto').precision == 'float32'
+    message = {'nothing': r'there is no quantised network .*own\.int8\.onnx: run python -m fer_ros\.msfernet\.quantise',
+               'of other weights': r'own\.int8\.onnx is not of the weights .*own\.safetensors: run python'}[there]
+    with pytest.raises(RecognizerError, match=message):
+        EmotionRecognizer(copy, 'cpu', precision='int8')
+
+
+@pytest.mark.parametrize(('device', 'runtime'), [('cpu', 'torch'), ('cuda', 'auto')])
+def test_int8_is_for_onnx_runtime(shipped_model, device, runtime):
+    with pytest.raises(RecognizerError, match='precision int8 is for ONNX Runtime on a CPU: set precision to auto'):
+        EmotionRecognizer(shipped_model, device, runtime=runtime, precision='int8')
+
+
+def test_unknown_precision_is_named(shipped_model):
+    with pytest.raises(RecognizerError, match="unknown precision 'int4': choose one of auto, float32, int8"):
+        EmotionRecognizer(shipped_model, 'cpu', precision='int4')
 
 
 @needs_onnx
