@@ -14,6 +14,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
+from fer_ros.media.file_names import without_errno
 from fer_ros.media.video_writer import VideoWriter
 from fer_ros.nodes import qos
 from fer_ros.nodes.image_conversion import ConversionError, to_bgr
@@ -119,7 +120,7 @@ class LiveTableNode(Node):
         except ConversionError as error:
             self.get_logger().warning(f'frame not recorded: {error}', throttle_duration_sec=LOG_PERIOD)
         except OSError as error:
-            raise Stop(str(error)) from error
+            raise Stop(without_errno(error)) from error
 
     def _draw(self) -> None:
         now = time.monotonic()
@@ -140,7 +141,7 @@ class LiveTableNode(Node):
             try:
                 self._recorder.close()
             except OSError as error:
-                self.get_logger().error(f'no recording: {error}')
+                self.get_logger().error(f'no recording: {without_errno(error)}')
 
 
 @program
