@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from fer_ros.emotions import EMOTIONS
 
@@ -74,6 +73,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
     Raises:
         WeightsError: there is no such file, or it is truncated or not safetensors.
     """
+    # Late: a node reports what is not installed when it is configured, with the remedy.
+    from safetensors import SafetensorError, safe_open
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f'no weights file at {path}: give the path of a .safetensors file')
