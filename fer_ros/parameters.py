@@ -152,6 +152,8 @@ FER_NODE = (
               'longest, or the one nearest to the image centre.', choices=('largest', 'oldest', 'centre')),
     Parameter('primary_hold', 0.7, 'Another face becomes primary only after ranking first for this long.', 's',
               (0.0, 10.0)),
+    Parameter('lazy', False, 'Process images only while somebody subscribes to an output; with ros4hri they always '
+              'are, since its consumers wait for topics to appear.'),
     Parameter('max_rate', 0.0, 'Maximum number of frames processed per second. 0: no limit.', 'Hz', (0.0, 240.0)),
     Parameter('annotated', True, 'Publish ~/annotated while it has subscribers.'),
     Parameter('ros4hri', False, 'Publish the faces on ROS4HRI topics below <humans_namespace>/faces (needs hri_msgs).',

@@ -29,9 +29,13 @@ class DetectionsOutput(Output):
 
     def publish(self, frame: ProcessedFrame) -> None:
         """Publish a frame."""
-        if self._publisher.get_subscription_count():
+        if self.wanted():
             detections = [detection(face, frame.header) for face in frame.result.faces]
             self._publisher.publish(Detection2DArray(header=frame.header, detections=detections))
+
+    def wanted(self) -> bool:
+        """Whether there are subscribers."""
+        return bool(self._publisher.get_subscription_count())
 
     def close(self) -> None:
         """Destroy all publishers."""

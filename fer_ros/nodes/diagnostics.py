@@ -119,7 +119,7 @@ class Monitor:
         self._count('dropped')
 
     def skipped(self) -> None:
-        """Count an image skipped because of max_rate."""
+        """Count an image skipped because of max_rate or lazy."""
         self._count('skipped')
 
     def bad(self, reason: str) -> None:
@@ -142,7 +142,7 @@ class Monitor:
         return self._totals[kind]
 
     def report(self, thresholds: Thresholds, topic: ImageTopic, *, max_rate: float = 0.0,
-               image_problems: Sequence[str] = ()) -> Report:
+               image_problems: Sequence[str] = (), idle: bool = False) -> Report:
         """Judge the last seconds.
 
         Args:
@@ -150,6 +150,7 @@ class Monitor:
             topic: the subscribed topic.
             max_rate: limit of the processed rate; 0: no limit.
             image_problems: what is wrong with the images themselves.
+            idle: images are skipped because nobody subscribes to what comes of them.
         """
         now = self._clock()
         with self._lock:
@@ -165,7 +166,7 @@ class Monitor:
         age = now - (self._start if self._last_image is None else self._last_image)
 
         problems = [*_image_age(thresholds, topic, age, self._last_image is not None)]
-        if not problems and recent['received'] and now - self._start >= PERIOD:
+        if not problems and not idle and recent['received'] and now - self._start >= PERIOD:
             problems += _bad_frames(recent, self._bad_reason)
             problems += _rate(thresholds, topic, rates, max_rate)
             problems += _drops(thresholds, recent)
@@ -174,7 +175,8 @@ class Monitor:
                 problems += [(Level.WARN, text) for text in image_problems]
         problems.sort(key=lambda problem: -problem[0])
         level = problems[0][0] if problems else Level.OK
-        message = '; '.join(text for _, text in problems) or _summary(rates, latencies)
+        message = '; '.join(text for _, text in problems) or (
+            'idle: nobody subscribes to an output' if idle else _summary(rates, latencies))
 
         values = {
             'input rate [Hz]': f'{rates["received"]:.1f}',

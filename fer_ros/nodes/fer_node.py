@@ -86,6 +86,7 @@ class FerNode(LifecycleNode):
         self._new_settings: PipelineSettings | None = None
         self._worker: LatestWorker | None = None
         self._limit = RateLimit()
+        self._idle = False
         self._told_of_zero_stamp = False
         self._bond = ManagerBond(self)
         self.parameters = declare(self, FER_NODE)
@@ -119,6 +120,7 @@ class FerNode(LifecycleNode):
         self.monitor.restart()
         self._image_problems.reset()
         self._limit = RateLimit(self.parameters.max_rate)
+        self._idle = False
         loaded = self._configured
         self._baseline_services.activate(loaded.pipeline.classifier.baselines)
         self._worker = LatestWorker(functools.partial(self._process, loaded))
@@ -198,7 +200,8 @@ class FerNode(LifecycleNode):
 
     def _on_frame(self, worker: LatestWorker, message: Any) -> None:
         self.monitor.received()
-        if not self._limit.take(time.monotonic()):
+        self._idle = self.parameters.lazy and not any(output.wanted() for output in self._configured.outputs)
+        if self._idle or not self._limit.take(time.monotonic()):
             self.monitor.skipped()
         elif worker.submit((message, self.get_clock().now().nanoseconds)):
             self.monitor.dropped()
@@ -255,7 +258,7 @@ class FerNode(LifecycleNode):
         pipeline = loaded.pipeline
         hints = self._image_problems.hints
         report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate,
-                                     image_problems=hints)
+                                     image_problems=hints, idle=self._idle)
         return dataclasses.replace(report, values={
             STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
             'precision': pipeline.recognizer.precision, 'model': pipeline.recognizer.model_name,

@@ -38,6 +38,10 @@ class Output(ABC):
     def publish(self, frame: ProcessedFrame) -> None:
         """Publish a frame, in the thread of the worker."""
 
+    def wanted(self) -> bool:
+        """Whether anybody may use the output now; may be called from any thread."""
+        return True
+
     def stop(self) -> None:  # noqa: B027 (most outputs need not react)
         """React to the deactivation of the node, after the last frame."""
 
@@ -61,6 +65,10 @@ class PrimaryOutput(Output):
                 self._emotion.publish(String(data=face.emotion))
                 self._valence.publish(Float32(data=face.valence))
 
+    def wanted(self) -> bool:
+        """Whether there are subscribers."""
+        return bool(self._emotion.get_subscription_count() or self._valence.get_subscription_count())
+
     def close(self) -> None:
         """Destroy all publishers."""
         self._node.destroy_lifecycle_publisher(self._emotion)
@@ -76,8 +84,12 @@ class FacesOutput(Output):
 
     def publish(self, frame: ProcessedFrame) -> None:
         """Publish a frame."""
-        if self._publisher.get_subscription_count():
+        if self.wanted():
             self._publisher.publish(String(data=encode(frame.faces)))
+
+    def wanted(self) -> bool:
+        """Whether there are subscribers."""
+        return bool(self._publisher.get_subscription_count())
 
     def close(self) -> None:
         """Destroy all publishers."""
@@ -101,8 +113,12 @@ class AnnotatedOutput(Output):
 
     def publish(self, frame: ProcessedFrame) -> None:
         """Publish a frame."""
-        if frame.image is not None and self._enabled() and self._publisher.get_subscription_count():
+        if frame.image is not None and self.wanted():
             self._publisher.publish(to_message(annotate(frame.image, frame.faces, self._colours), frame.header))
+
+    def wanted(self) -> bool:
+        """Whether it is enabled and there are subscribers."""
+        return bool(self._enabled() and self._publisher.get_subscription_count())
 
     def close(self) -> None:
         """Destroy all publishers."""

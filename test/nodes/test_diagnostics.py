@@ -194,6 +194,18 @@ def test_a_rate_that_the_user_limits_is_not_too_low(camera):
     assert camera.monitor.report(Thresholds(), TOPIC, max_rate=2.0).level == Level.OK
 
 
+def test_a_node_that_nobody_listens_to_is_idle_and_not_slow(camera):
+    for _ in range(30):
+        camera.monitor.received()
+        camera.monitor.skipped()
+        camera.clock.now += 0.1
+    report = camera.monitor.report(Thresholds(), TOPIC, idle=True)
+    assert (report.level, report.message) == (Level.OK, 'idle: nobody subscribes to an output')
+    camera.clock.now += 100
+    report = camera.monitor.report(Thresholds(), TOPIC, idle=True)
+    assert report.level == Level.ERROR and report.message.startswith('no image for'), 'the camera counts all the same'
+
+
 def test_zero_switches_a_threshold_off(camera):
     camera.play(3, rate=2, latency=5)
     assert camera.report(warn_rate=0.0, error_rate=0.0, warn_latency=0.0, error_latency=0.0).level == Level.OK

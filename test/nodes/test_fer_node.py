@@ -12,11 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from harness import PATIENCE, ROOT, Program, Robot
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32, Header, String
 
+from fer_ros.diagnostic_keys import IMAGE_TOPIC
 from fer_ros.emotions import EMOTIONS
 from fer_ros.media.built_in_clip import portraits
 from fer_ros.nodes.image_conversion import to_bgr, to_message
@@ -298,3 +300,24 @@ def test_nothing_outside_the_machine_can_connect(session):
             if fields[9] in inodes and (table.startswith('tcp') or first <= int(port, 16) < first + 250):
                 listening.add(address)
     assert listening == {'0100007F'}, '127.0.0.1, as the kernel writes it'
+
+
+def test_a_lazy_node_works_only_for_subscribers(tmp_path):
+    robot = Robot()
+    try:
+        with Program(tmp_path / 'log', '-r', '__ns:=/quiet', lazy=True):
+            camera, picture = robot.camera('quiet/image'), portraits()['hopper']
+            told = robot.listen(DiagnosticArray, '/diagnostics')
+
+            def values() -> dict:
+                statuses = [{'message': status.message, **{v.key: v.value for v in status.values}}
+                            for message in told for status in message.status]
+                return next((v for v in reversed(statuses) if v.get(IMAGE_TOPIC) == '/quiet/image'), {})
+            robot.show(camera, picture, until=lambda: values().get('message') == 'idle: nobody subscribes to an output')
+            assert values()['processed since activation'] == '0'
+            valence = robot.listen(Float32, 'quiet/fer/valence')
+            robot.show(camera, picture, until=lambda: valence)
+            told.clear()
+            robot.show(camera, picture, until=lambda: int(values().get('processed since activation', 0)) > 0)
+    finally:
+        robot.close()
