@@ -2,9 +2,13 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from sys import intern
 from typing import Any
+
+import numpy as np
 
 from fer_ros.media.file_names import without_errno
 from fer_ros.media.frame_sources import natural_order
@@ -13,13 +17,15 @@ from fer_ros.results import faces_csv, wire
 from fer_ros.results.faces_parquet import ParquetError, read_columns
 from fer_ros.results.session_line import mean_line
 from fer_ros.results.session_summary import summarise
-from fer_ros.results.session_table import NEEDED, TableError, session_of
+from fer_ros.results.session_table import NEEDED, TEXTS, TableError, numbers, session_of
 from fer_ros.results.study import Study, StudySession
 
 COLUMNS = 300
 """Maximum number of points of a line."""
 HEAD = ('recording', 'group')
 """First line of a file of groups."""
+_PART = 20_000
+"""Rows that are read at a time."""
 _MOST = 1_000_000
 """Maximum of a step between frames, or of a number of photos."""
 
@@ -46,7 +52,8 @@ def read_study(folder: Path, leave_out: Path | None = None) -> Study:
     if not folder.is_dir():
         raise StudyError(f'{folder} is not a folder: give the output folder of process_video')
     study, names = Study(), set()
-    for path in sorted((path for path in folder.iterdir() if path.suffix == '.csv'), key=natural_order):
+    tables = [path for path in folder.iterdir() if path.suffix == '.csv' and path.is_file()]
+    for path in sorted(tables, key=natural_order):
         if leave_out is not None and leave_out.exists() and path.samefile(leave_out):
             continue
         if path.stem.endswith('.partial'):
@@ -87,22 +94,36 @@ def _add_parquet(study: Study, path: Path, folder: Path, names: set[str]) -> Non
 
 
 def _columns(path: Path) -> Mapping[str, Sequence]:
-    """Raises _Foreign, TableError, OSError."""
+    """The columns that are needed, and ``photo`` if there is one. Raises _Foreign, TableError, OSError."""
     with path.open(encoding='utf-8', newline='') as file:
         reader = csv.reader(file)
         try:
             head = tuple(next(reader, ()))
             if head not in (faces_csv.COLUMNS, (*faces_csv.COLUMNS, 'photo')):
                 raise _Foreign
-            rows = list(reader)
+            return _gathered(head, reader)
         except UnicodeDecodeError as error:
             raise _Foreign from error
         except csv.Error as error:
             raise TableError(f'line {reader.line_num}: {error}') from error
-    for number, row in enumerate(rows, 1):
-        if len(row) != len(head):
-            raise TableError(f'row {number} has {len(row)} columns instead of {len(head)}: it was cut or edited')
-    return dict(zip(head, zip(*rows, strict=True) if rows else [()] * len(head), strict=True))
+
+
+def _gathered(head: Sequence[str], reader: Iterator[list[str]]) -> dict[str, Sequence]:
+    """The columns of the rows, part by part: as texts, those of a long recording would take gigabytes."""
+    texts: dict[str, list[str]] = {name: [] for name in (*TEXTS, *(('photo',) if 'photo' in head else ()))}
+    parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in NEEDED if name not in TEXTS}
+    count = 0
+    while rows := list(islice(reader, _PART)):
+        for number, row in enumerate(rows, count + 1):
+            if len(row) != len(head):
+                raise TableError(f'row {number} has {len(row)} columns instead of {len(head)}: it was cut or edited')
+        for name, values in zip(head, zip(*rows, strict=True), strict=True):
+            if name in texts:
+                texts[name] += map(intern, values)
+            elif name in parts:
+                parts[name].append(numbers(name, values, count + 1))
+        count += len(rows)
+    return {**texts, **{name: np.concatenate(arrays) for name, arrays in parts.items()}}
 
 
 def _summary(folder: Path, name: str) -> Mapping:

@@ -102,7 +102,7 @@ class FacesParquet:
 
 
 def read_columns(path: Path) -> tuple[str, Mapping[str, Sequence]]:
-    """The name of the recording in a file, and its columns by name.
+    """The name of the recording in a file, and its columns by name: lists of texts, and arrays.
 
     Raises:
         ParquetError: pyarrow cannot be imported, or the file is damaged, of another program or of a newer version.
@@ -121,4 +121,6 @@ def read_columns(path: Path) -> tuple[str, Mapping[str, Sequence]]:
     if version != str(SCHEMA_VERSION) or not set(COLUMNS) <= set(table.column_names):
         found = 'was not written by process_video' if version is None else f'has schema version {wire.shown(version)}'
         raise ParquetError(f'{path} {found}: version {SCHEMA_VERSION} of process_video --format parquet is read')
-    return known.get('fer_ros.recording', ''), table.to_pydict()
+    columns = {name: column.to_pylist() if pa.types.is_string(column.type) else column.to_numpy()
+               for name, column in zip(table.column_names, table.columns, strict=True)}
+    return known.get('fer_ros.recording', ''), columns

@@ -11,7 +11,9 @@ from fer_ros.results.session_summary import ROW, Session
 
 MOST_FRAMES = 20_000_000
 """Maximum number of a frame: 90 hours of 60 frames/s."""
-NEEDED = ('time_s', 'frame', 'face_id', 'emotion', 'valence', *EMOTIONS, 'quality')
+TEXTS = ('face_id', 'emotion')
+NEEDED = (*TEXTS, 'time_s', 'frame', 'valence', *EMOTIONS, 'quality')
+"""Columns; those that are not in `TEXTS` have numbers."""
 
 
 class TableError(ValueError):
@@ -35,8 +37,8 @@ def session_of(columns: Mapping[str, Sequence], frames: int = 0, duration_s: flo
     Raises:
         TableError: see there.
     """
-    number = _numbers(columns, 'frame', 0, MOST_FRAMES).astype(np.int64)
-    times = number.astype(np.float64) if photos else _numbers(columns, 'time_s', 0, 1e9)
+    number = _within(columns, 'frame', 0, MOST_FRAMES).astype(np.int64)
+    times = number.astype(np.float64) if photos else _within(columns, 'time_s', 0, 1e9)
     for name, values in (('frame', number), ('time_s', times)):
         if len(back := np.flatnonzero(np.diff(values) < 0)):
             raise TableError(f'row {back[0] + 2}: {name} is less than in the row before')
@@ -46,9 +48,9 @@ def session_of(columns: Mapping[str, Sequence], frames: int = 0, duration_s: flo
                       else np.arange(0, number[-1] + 1, every) if len(number) else number, number)
     rows = np.zeros(len(number), ROW)
     rows['frame'] = np.searchsorted(grid, number)
-    rows['valence'] = _numbers(columns, 'valence', -1, 1)
-    rows['quality'] = _numbers(columns, 'quality', 0, 1)
-    rows['group'] = group_scores(np.stack([_numbers(columns, name, 0, 1) for name in EMOTIONS], 1)).argmax(1)
+    rows['valence'] = _within(columns, 'valence', -1, 1)
+    rows['quality'] = _within(columns, 'quality', 0, 1)
+    rows['group'] = group_scores(np.stack([_within(columns, name, 0, 1) for name in EMOTIONS], 1)).argmax(1)
     emotions = {name: index for index, name in enumerate(EMOTIONS)}
     for row, name in enumerate(columns['emotion']):
         if name not in emotions:
@@ -86,17 +88,26 @@ def _faces(ids: Sequence[Any], rows: np.ndarray) -> dict[str, np.ndarray]:
     return faces
 
 
-def _numbers(columns: Mapping[str, Sequence], name: str, least: float, most: float) -> np.ndarray:
-    values = columns[name]
+def numbers(name: str, values: Sequence, first_row: int = 1) -> np.ndarray:
+    """The values of a column, numbers or texts of such, as float64; `first_row` is the number of the first.
+
+    Raises:
+        TableError: one is no number.
+    """
     try:
-        numbers = np.asarray(values, np.float64)
-        bad = np.flatnonzero(~((numbers >= least) & (numbers <= most)))  # NaN is neither
+        return np.asarray(values, np.float64)
     except (ValueError, TypeError):
-        bad = np.array([row for row, value in enumerate(values) if not _is_number(value)])
+        row = next(row for row, value in enumerate(values) if not _is_number(value))
+        raise TableError(f'row {first_row + row}: {name} {wire.shortened(values[row])} is not a number') from None
+
+
+def _within(columns: Mapping[str, Sequence], name: str, least: float, most: float) -> np.ndarray:
+    found = numbers(name, columns[name])
+    bad = np.flatnonzero(~((found >= least) & (found <= most)))  # NaN is neither
     if len(bad):
-        raise TableError(f'row {bad[0] + 1}: {name} {wire.shortened(values[bad[0]])} is not a number from {least:g} to '
+        raise TableError(f'row {bad[0] + 1}: {name} {float(found[bad[0]]):g} is not a number from {least:g} to '
                          f'{most:g}')
-    return numbers
+    return found
 
 
 def _is_number(value: Any) -> bool:

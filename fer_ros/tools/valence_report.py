@@ -35,11 +35,14 @@ def main(args: Sequence[str] | None = None) -> int:
         names = [session.name for session in study.sessions]
         groups = read_groups(groups_file, names) if groups_file is not None else {}
         title = options.title or f'Valence in {folder.resolve().name or folder}'
-        write_file(out, study_report(title, study, groups).encode(errors='backslashreplace'))
     except StudyError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(without_errno(error))
+    try:
+        write_file(out, study_report(title, study, groups).encode(errors='backslashreplace'))
+    except OSError as error:
+        return _fail(f'{out} cannot be written: {error.strerror or error}')
     for name in study.foreign:
         _tell(f'left out, since it is of another program: {name}')
     for name in study.unfinished:
@@ -67,7 +70,10 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--out', type=Path, default=Path('report.html'), metavar='HTML',
                         help='the page (default: %(default)s)')
     parser.add_argument('--title', default='', help='title of the page (default: after the folder)')
-    return parser.parse_args(args)
+    options = parser.parse_args(args)
+    if options.out.suffix.lower() not in ('.html', '.htm'):  # it might be a table of the study
+        parser.error(f'argument --out: {options.out} does not end in .html')
+    return options
 
 
 if __name__ == '__main__':

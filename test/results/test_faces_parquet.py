@@ -43,7 +43,7 @@ def test_values_types_units_and_version(tmp_path):
     assert table.schema.metadata[b'fer_ros.schema_version'] == b'1'
     assert table.schema.metadata[b'fer_ros.usable'].startswith(b'quality >= 0.')
     name, columns = read_columns(tmp_path / 'a.parquet')
-    assert name == 'grün 007' and columns['frame'] == [1, 2]
+    assert name == 'grün 007' and columns['frame'].tolist() == [1, 2]
 
 
 def test_many_rows_are_written_in_parts_and_none_are_a_file_too(tmp_path):

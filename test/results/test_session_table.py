@@ -80,11 +80,11 @@ def test_each_photo_counts_the_same():
 
 
 @pytest.mark.parametrize(('name', 'row', 'value', 'said'), [
-    ('valence', 1, 'x', "row 2: valence 'x' is not a number from -1 to 1"),
-    ('valence', 0, '1.5', "row 1: valence '1.5' is not"),
-    ('quality', 2, 'nan', "row 3: quality 'nan' is not"),
-    ('happy', 0, '', "row 1: happy '' is not a number from 0 to 1"),
-    ('frame', 2, '1e15', "row 3: frame '1e15' is not"),
+    ('valence', 1, 'x', "row 2: valence 'x' is not a number"),
+    ('valence', 0, '1.5', "row 1: valence 1.5 is not a number from -1 to 1"),
+    ('quality', 2, 'nan', "row 3: quality nan is not a number from 0 to 1"),
+    ('happy', 0, '', "row 1: happy '' is not a number"),
+    ('frame', 2, '1e15', "row 3: frame 1e+15 is not"),
     ('frame', 2, '0', 'row 3: frame is less than in the row before'),
     ('frame', 1, '0', 'row 2: f1 is twice in a frame'),
     ('time_s', 2, '0.0', 'row 3: time_s is less than'),

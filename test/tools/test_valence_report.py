@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fer_ros.recordings import study_files
 from fer_ros.tools.valence_report import main
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'recordings'))
@@ -103,6 +104,20 @@ def test_groups_as_spreadsheets_write_them(folder, tmp_path, capsys):
     assert '3 sessions without a group' in (tmp_path / 'report.html').read_text()
 
 
+def test_files_longer_than_a_part_are_read_whole_and_their_rows_counted(folder, tmp_path, capsys, monkeypatch):
+    before = report(capsys, folder, '--out', tmp_path / 'a.html')
+    monkeypatch.setattr(study_files, '_PART', 2)
+    assert report(capsys, folder, '--out', tmp_path / 'b.html')[0] == before[0] == 0
+    assert (tmp_path / 'a.html').read_text() == (tmp_path / 'b.html').read_text()
+    lines = (folder / 's2.csv').read_text().splitlines()
+    (folder / 's2.csv').write_text('\n'.join([*lines[:5], lines[5].replace('happy', 'glad')]) + '\n')
+    (folder / 's3.csv').write_text('\n'.join([*lines[:5], lines[5].replace('4.000000', 'late')]) + '\n')
+    code, _, err = report(capsys, folder, '--out', tmp_path / 'b.html')
+    assert code == 1
+    assert [line.partition('.csv: ')[2] for line in err] == ["row 5: emotion 'glad' is unknown",
+                                                            "row 5: time_s 'late' is not a number"]
+
+
 def test_nothing_to_report_is_told_in_one_line(tmp_path, capsys):
     def told(given):
         code, _, err = report(capsys, given, '--out', tmp_path / 'report.html')
@@ -114,6 +129,19 @@ def test_nothing_to_report_is_told_in_one_line(tmp_path, capsys):
     (tmp_path / 'empty' / 'x.csv').write_text('a,b\n')
     assert '(x.csv is of another program)' in told(tmp_path / 'empty')
     assert not (tmp_path / 'report.html').exists()
+
+
+def test_no_table_is_overwritten_and_no_fifo_waited_for(folder, tmp_path, capsys):
+    before = (folder / 's0.csv').read_bytes()
+    with pytest.raises(SystemExit) as error:
+        main([str(folder), '--out', str(folder / 's0.csv')])
+    assert error.value.code == 2 and 's0.csv does not end in .html' in capsys.readouterr().err
+    assert (folder / 's0.csv').read_bytes() == before
+    os.mkfifo(folder / 'fifo.csv')
+    (tmp_path / 'folder.html').mkdir()
+    code, _, err = report(capsys, folder, '--out', tmp_path / 'folder.html')
+    assert (code, len(err)) == (1, 1)
+    assert 'folder.html' in err[0] and 'Errno' not in err[0]
 
 
 def test_photos_and_old_outputs_without_summaries(folder, tmp_path, capsys):
