@@ -46,6 +46,7 @@ setup(
         f'live_table = {PACKAGE}.nodes.live_table:main',
         f'dashboard = {PACKAGE}.nodes.dashboard:main',
         f'process_video = {PACKAGE}.tools.process_video:main',
+        f'valence_report = {PACKAGE}.tools.valence_report:main',
         f'install_models = {PACKAGE}.tools.install_models:main',
         f'train = {PACKAGE}.msfernet.train:main',
         f'evaluate = {PACKAGE}.msfernet.evaluate:main',

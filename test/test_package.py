@@ -15,8 +15,8 @@ from fer_ros.parameters import NODES
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-PROGRAMS = {'fer_node', 'video_source', 'valence_plot', 'live_table', 'dashboard', 'process_video', 'install_models',
-            'train', 'evaluate'}
+PROGRAMS = {'fer_node', 'video_source', 'valence_plot', 'live_table', 'dashboard', 'process_video', 'valence_report',
+            'install_models', 'train', 'evaluate'}
 
 
 @pytest.fixture(scope='module')

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-import numpy as np
-
 from fer_ros.drawing.colours import DASHES, FACE_COLOURS, FaceColours
+from fer_ros.drawing.html_page import clock, mean_and_spread, page, percent, share, signed, table
 from fer_ros.drawing.valence_plot import NEUTRAL_BAND
 from fer_ros.emotions import EMOTIONS, GROUPS
+from fer_ros.results.session_line import runs
 from fer_ros.results.session_summary import BRIDGED, Session
 
 WIDTH, HEIGHT = 1000, 320
@@ -15,16 +15,6 @@ WIDTH, HEIGHT = 1000, 320
 _LEFT, _TOP, _BOTTOM = 50, 10, 40
 COLUMNS = 1000
 """Maximum number of points of a line: each is the mean of what falls into its column."""
-_STYLE = '''
-body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin-top: 2rem; break-after: avoid; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; break-inside: avoid; }
-th, td { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #ccc; vertical-align: top;
-  overflow-wrap: anywhere; }
-svg { width: 100%; height: auto; break-inside: avoid; } .faint { color: #595959; }
-@page { margin: 16mm; } @media print { body { margin: 0; max-width: none; font-size: 10.5pt; } }
-'''
 
 
 def report(title: str, session: Session, summary: dict, markers: Sequence[tuple[float, str]] = (), warning: str = '',
@@ -44,31 +34,28 @@ def report(title: str, session: Session, summary: dict, markers: Sequence[tuple[
     shown = [face_id for person in people for face_id in person['ids']]
     parts = [
         f'<h1>{escape(title)}</h1>', f'<p><b>{escape(warning)}</b></p>' if warning else '',
-        f'<p>{_clock(summary["duration_s"])}, {summary["frames"]} frames. Without a face: '
-        f'{_share(summary["without_face_s"], summary["duration_s"])}; too poor to be read: '
-        f'{_percent(everyone["unusable"])} of the time with a face. Faces seen for a moment only: '
+        f'<p>{clock(summary["duration_s"])}, {summary["frames"]} frames. Without a face: '
+        f'{share(summary["without_face_s"], summary["duration_s"])}; too poor to be read: '
+        f'{percent(everyone["unusable"])} of the time with a face. Faces seen for a moment only: '
         f'{summary["faces_seen_shortly"]}.</p>',
         '<h2>Valence over time</h2>', _chart(session, shown, styles or _styles(shown), names or {}, markers),
         '<h2>People</h2>',
-        _table(('', 'seen', 'mean valence ± spread', 'longest positive', 'longest negative', 'quality', 'too poor'),
-               [(p['name'], _clock(p['seconds']), _mean(p), _stretch(p['longest_positive']),
-                 _stretch(p['longest_negative']), _percent(p['quality']), _percent(p['unusable']))
+        table(('', 'seen', 'mean valence ± spread', 'longest positive', 'longest negative', 'quality', 'too poor'),
+               [(p['name'], clock(p['seconds']), mean_and_spread(p), _stretch(p['longest_positive']),
+                 _stretch(p['longest_negative']), percent(p['quality']), percent(p['unusable']))
                 for p in _rows(people, everyone)]),
         '<h2>Share of the time per emotion and group</h2>',
-        _table(('', *EMOTIONS, *(f'{name} (group)' for name in GROUPS)),
-               [(p['name'], *(_share(p['emotions'][e], p['seconds']) for e in EMOTIONS),
-                 *(_share(p['groups'][g], p['seconds']) for g in GROUPS)) for p in _rows(people, everyone)]),
+        table(('', *EMOTIONS, *(f'{name} (group)' for name in GROUPS)),
+               [(p['name'], *(share(p['emotions'][e], p['seconds']) for e in EMOTIONS),
+                 *(share(p['groups'][g], p['seconds']) for g in GROUPS)) for p in _rows(people, everyone)]),
     ]
     if markers:
-        parts += ['<h2>Markers</h2>', _table(('time', 'text'), [(_clock(time), text) for time, text in markers])]
+        parts += ['<h2>Markers</h2>', table(('time', 'text'), [(clock(time), text) for time, text in markers])]
     parts.append('<p class="faint">Valence is the probability of happy minus those of angry, disgusted, scared and '
                  'sad, from −1 to +1; its spread is the standard deviation. A stretch is the longest time in one '
                  f'group without a break of more than {BRIDGED:g} s. Emotions are what a network estimates that people '
                  'would see in a face, not what a person feels.</p>')
-    return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="Content-Security-'
-            f'Policy" content="default-src \'none\'; style-src \'unsafe-inline\'"><style>{_STYLE}</style></head><body>'
-            f'<main>{"".join(parts)}</main></body></html>\n')
+    return page(title, parts)
 
 
 def _rows(people: list[dict], everyone: dict) -> list[dict]:
@@ -95,16 +82,16 @@ def _chart(session: Session, face_ids: Sequence[str], styles: Mapping[str, Mappi
              f'{y(-NEUTRAL_BAND) - y(NEUTRAL_BAND):.1f}" fill="#eee"/>']
     for value in (-1.0, -0.5, 0.0, 0.5, 1.0):
         parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - 10}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#bbb"/>'
-                     f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{_signed(value, 1)}</text>')
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        anchor = 'end' if share == 1 else 'middle'
-        parts.append(f'<text x="{x(share * end):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{_clock(share * end)}'
+                     f'<text x="{_LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{signed(value, 1)}</text>')
+    for part in (0.0, 0.25, 0.5, 0.75, 1.0):
+        anchor = 'end' if part == 1 else 'middle'
+        parts.append(f'<text x="{x(part * end):.1f}" y="{bottom + 16}" text-anchor="{anchor}">{clock(part * end)}'
                      '</text>')
     for index, face_id in enumerate(face_ids):
         style = styles[face_id]
         dash = ' '.join(map(str, style['dash']))
         stroke = f'stroke="{escape(str(style["light"]))}" stroke-dasharray="{escape(dash)}"'
-        for run in _runs(session.times, session.faces[face_id], end):
+        for run in runs(session.times, session.faces[face_id], end, COLUMNS):
             points = ' '.join(f'{x(time):.1f},{y(valence):.1f}' for time, valence in run)
             parts.append(f'<polyline points="{points}" fill="none" stroke-width="2" {stroke}/>')
         if index < 8:
@@ -119,45 +106,5 @@ def _chart(session: Session, face_ids: Sequence[str], styles: Mapping[str, Mappi
             f'aria-label="Valence of each face over time">{"".join(parts)}</svg>')
 
 
-def _runs(times: np.ndarray, rows: np.ndarray, end: float) -> list[np.ndarray]:
-    """The line of a face, split at gaps, as (N, 2) of times and valences."""
-    at, valence = times[rows['frame']], rows['valence']
-    runs = []
-    gaps = np.flatnonzero((np.diff(rows['frame']) > 1) | (np.diff(at) > BRIDGED)) + 1
-    for part in np.split(np.arange(len(rows)), gaps):
-        column = np.floor(at[part] / end * COLUMNS)
-        starts = np.flatnonzero(np.diff(column, prepend=-1.0))
-        count = np.diff(np.append(starts, len(part)))
-        runs.append(np.stack([np.add.reduceat(values[part], starts) / count for values in (at, valence)], 1))
-    return runs
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = ''.join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = ''.join('<tr>' + ''.join(f'<td>{escape(text)}</td>' for text in row) + '</tr>' for row in rows)
-    return f'<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(10 * seconds), 600)
-    return f'{minutes}:{rest / 10:04.1f}'
-
-
 def _stretch(found: Sequence[float] | None) -> str:
-    return f'{found[1] - found[0]:.1f} s from {_clock(found[0])}' if found else 'none'
-
-
-def _mean(person: dict) -> str:
-    return '–' if person['mean_valence'] is None else f'{_signed(person["mean_valence"])} ± {person["spread"]:.2f}'
-
-
-def _percent(share: float | None) -> str:
-    return '–' if share is None else f'{share:.0%}'.replace('%', ' %')
-
-
-def _share(part: float, whole: float) -> str:
-    return _percent(part / whole if whole else None)
-
-
-def _signed(value: float, digits: int = 2) -> str:
-    return f'{value:+.{digits}f}'.replace('-', '−') if round(value, digits) else f'{0:.{digits}f}'
+    return f'{found[1] - found[0]:.1f} s from {clock(found[0])}' if found else 'none'

@@ -5,7 +5,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -18,8 +18,10 @@ from fer_ros.drawing.contact_sheet import ContactSheet
 from fer_ros.drawing.valence_plot import ValencePlot
 from fer_ros.media.video_writer import VideoWriter
 from fer_ros.parameters import VALENCE_PLOT, defaults
+from fer_ros.recordings import dataset
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import FacesCsv
+from fer_ros.results.faces_parquet import FacesParquet
 from fer_ros.results.history import FacesHistory
 
 MIN_LIFE: float = defaults(VALENCE_PLOT)['min_life']
@@ -33,7 +35,7 @@ FLUSH = 1.0
 
 
 class OutputFiles:
-    """CSV, summary, plot and optionally an annotated video of one recording; of photos, a contact sheet.
+    """CSV, summary, plot, and optionally Parquet and an annotated video of one recording; of photos, a contact sheet.
 
     Until `complete` the files have ``.partial`` in their names; `close` keeps partial results there.
 
@@ -42,20 +44,25 @@ class OutputFiles:
         name: name of the files without suffix.
         rate: frames per second of the annotated video; 0: no video.
         photos: their file names, by number of the frame; the last column of their CSV.
+        parquet: also write the faces to the dataset of the folder.
 
     Raises:
+        ParquetError: pyarrow cannot be imported.
         OSError: also in every method: a file cannot be written.
     """
 
-    def __init__(self, folder: Path, name: str, rate: float = 0.0, photos: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, name: str, rate: float = 0.0, photos: Sequence[str] = (),
+                 parquet: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._paths = {suffix: folder / f'{name}.{suffix}' for suffix in ('csv', 'png', 'mp4', 'json')}
+        self._folder, self._name = folder, name
+        self._paths = {suffix: folder / f'{name}.{suffix}' for suffix in ('csv', 'parquet', 'png', 'mp4', 'json')}
         for path in self._paths.values():
             partial(path).unlink(missing_ok=True)
         self._file = partial(self._paths['csv']).open('w', encoding='utf-8', newline='')
         self._photos = photos
         self._sheet = ContactSheet(len(photos)) if photos else None
         self._csv = FacesCsv(self._file, ('photo',) if photos else ())
+        self._parquet = FacesParquet(partial(self._paths['parquet']), name) if parquet else None
         self._flushed = time.monotonic()
         self._history = FacesHistory()
         self._colours = FaceColours()
@@ -65,6 +72,8 @@ class OutputFiles:
         """Add a frame: `image`, uint8 (H, W, 3) BGR, and its faces, with a stamp that counts from the first frame."""
         for face in frame.faces:
             self._csv.write(frame.stamp_ns, index, face, (self._photos[index],) if self._photos else ())
+            if self._parquet is not None:
+                self._parquet.write(frame.stamp_ns, index, face, self._photos[index] if self._photos else None)
         if time.monotonic() - self._flushed > FLUSH:
             self._file.flush()
             self._flushed = time.monotonic()
@@ -76,7 +85,10 @@ class OutputFiles:
             self._video.add(image, frame)
 
     def complete(self, summary: dict) -> list[Path]:
-        """Write the remaining data and rename all files to their final names, the summary last."""
+        """Write the remaining data and rename all files to their final names, the summary last.
+
+        A recording that is completed without Parquet leaves the dataset, whose rows would be of an earlier run.
+        """
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -87,26 +99,31 @@ class OutputFiles:
         if self._video is not None:
             self._video.close()
             suffixes = ('csv', 'png', 'mp4', 'json')
+        if self._parquet is not None:
+            self._parquet.close()
         partial(self._paths['json']).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + '\n',
                                                 encoding='utf-8', errors='backslashreplace')  # of names: valid JSON
+        self._complete_parquet()
         written = [suffix for suffix in suffixes if partial(self._paths[suffix]).exists()]
         for suffix in written:
             os.replace(partial(self._paths[suffix]), self._paths[suffix])
         return [self._paths[suffix] for suffix in written]
 
+    def _complete_parquet(self) -> None:
+        if self._parquet is None:
+            dataset.forget(self._folder, self._name)
+            return
+        path = dataset.faces_file(self._folder, self._name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(partial(self._paths['parquet']), path)
+
     def close(self) -> None:
         """Close the files and keep partial results under the partial names; no effect after `complete`."""
-        try:
+        with ExitStack() as stack:  # all are closed, even if the disk is full; what was written before is kept
+            for output in (self._video, self._parquet):
+                if output is not None:
+                    stack.callback(output.close)
             self._file.close()
-        except OSError:  # the disk is full; what was written before is kept
-            with suppress(OSError):
-                self._close_video()
-            raise
-        self._close_video()
-
-    def _close_video(self) -> None:
-        if self._video is not None:
-            self._video.close()
 
 
 class _AnnotatedVideo:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_RATE = 60.0
 """Maximum frames per second of an annotated video."""
+FORMATS = ('csv', 'parquet')
 _DEFAULTS = defaults(FER_NODE)
 
 
@@ -50,6 +51,8 @@ class Settings:
     """Not what is fastest here: results must not depend on the processor."""
     detector: str = _DEFAULTS['detector']
     detector_model: str = _DEFAULTS['detector_model']
+    format: str = FORMATS[0]
+    """One of `FORMATS`: parquet writes the faces as Parquet too."""
 
 
 def create_pipeline(settings: Settings) -> 'FacePipeline':
@@ -75,8 +78,13 @@ class Interrupted(Exception):
 
 def finished(item: Input, folder: Path, settings: Settings) -> bool:
     """Whether `folder` contains complete outputs of this input with the same settings. Raises OSError."""
-    summary = _summary(folder, item)
-    return bool(summary) and summary.get('input') == item.identity() and summary.get('settings') == asdict(settings)
+    summary, wanted = _summary(folder, item), asdict(settings)
+    if not summary:
+        return False
+    known = {'format': 'csv', **(summary.get('settings') or {})}
+    if wanted['format'] == 'csv':  # it is written with each format
+        known['format'] = 'csv'
+    return summary.get('input') == item.identity() and known == wanted
 
 
 def _summary(folder: Path, item: Input) -> dict:
@@ -109,6 +117,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
     Raises:
         InputError: the input cannot be read, or outputs of another input have its name.
         OSError: an output cannot be written.
+        ParquetError: the format is parquet and pyarrow cannot be imported.
         Interrupted: `report` returned true, and the outputs are not to be completed.
     """
     other = _summary(folder, item).get('input', {}).get('path')
@@ -118,7 +127,8 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
     with closing(open_reader(item, settings.topic)) as reader:
         rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
         photos = reader.names if isinstance(reader, PhotoReader) else ()
-        with closing(OutputFiles(folder, item.name, 0.0 if photos else rate, photos)) as outputs:
+        with closing(OutputFiles(folder, item.name, 0.0 if photos else rate, photos,
+                                 parquet=settings.format == 'parquet')) as outputs:
             summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
                                                        watch)
             if stopped and item.kind != 'camera' and not complete_interrupted:

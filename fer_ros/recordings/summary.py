@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 
 from fer_ros.emotions import EMOTIONS, GROUPS, group
 from fer_ros.results.faces import FaceEmotion
-
-LONGEST = 1.0
-"""Maximum seconds that one frame counts for: a pause of the recording has no information about a face."""
+from fer_ros.results.session_summary import LONGEST, USABLE
 
 
 @dataclass
@@ -18,6 +16,10 @@ class _Face:
     seconds: float = 0.0
     valence: float = 0.0
     """Sum of valence times seconds."""
+    squares: float = 0.0
+    """Sum of valence² times seconds."""
+    usable: float = 0.0
+    """Seconds in which the quality is at least `USABLE`."""
     emotions: dict[str, float] = field(default_factory=lambda: dict.fromkeys(EMOTIONS, 0.0))
     """Seconds."""
     groups: dict[str, float] = field(default_factory=lambda: dict.fromkeys(GROUPS, 0.0))
@@ -25,6 +27,8 @@ class _Face:
     def add(self, face: FaceEmotion, seconds: float) -> None:
         self.seconds += seconds
         self.valence += seconds * face.valence
+        self.squares += seconds * face.valence ** 2
+        self.usable += seconds * (face.quality >= USABLE)
         self.emotions[face.emotion] += seconds
         self.groups[group(face.probabilities)] += seconds
 
@@ -86,7 +90,9 @@ class Summary:
             'hints': list(self.hints),
             **_shares(self._all),
             'faces': {face_id: {'first_s': round(face.first_s, 3), 'last_s': round(face.last_s, 3),
-                                'frames': face.frames, **_shares(face)} for face_id, face in lasting.items()},
+                                'frames': face.frames, **_shares(face), **_more(face)}
+                      for face_id, face in lasting.items()},
+            **_more(self._all),
         }
 
 
@@ -122,3 +128,12 @@ def _shares(face: _Face) -> dict:
         'emotions': {name: round(seconds / total, 4) if total else 0.0 for name, seconds in face.emotions.items()},
         'groups': {name: round(seconds / total, 4) if total else 0.0 for name, seconds in face.groups.items()},
     }
+
+
+def _more(face: _Face) -> dict:
+    """``spread`` is the standard deviation of valence, ``usable`` the fraction of time in which quality suffices."""
+    total = face.seconds
+    if not total:
+        return {'spread': None, 'usable': None}
+    variance = max(0.0, face.squares / total - (face.valence / total) ** 2)
+    return {'spread': round(variance ** 0.5, 4), 'usable': round(face.usable / total, 4)}

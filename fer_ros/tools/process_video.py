@@ -3,7 +3,8 @@
     python -m fer_ros.tools.process_video talk.mp4 drive_bag/ --output results --annotated
 
 For each input NAME it writes NAME.csv (one row per face and frame), NAME.json (a summary), NAME.png (valence over time)
-and, with --annotated, NAME.mp4; of photos, NAME.png is a contact sheet. Exit codes: 0 success, 1 an input failed or was
+and, with --annotated, NAME.mp4; of photos, NAME.png is a contact sheet. tables/ has one row per recording
+(recordings.csv) and, with --format parquet, all rows as one dataset. Exit codes: 0 success, 1 an input failed or was
 damaged, 2 invalid arguments, 130 and 143 interrupted.
 """
 
@@ -22,7 +23,9 @@ from fer_ros.media.file_names import utf8, without_errno
 from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.recordings.inputs import Found, Input, search
 from fer_ros.recordings.process_pool import Outcome, PoolError, process_all
-from fer_ros.recordings.processing import Settings, finished
+from fer_ros.recordings.processing import FORMATS, Settings, finished
+from fer_ros.recordings.recordings_table import write_table
+from fer_ros.results import faces_parquet
 from fer_ros.results.wire import shown
 
 _PARAMETERS = by_name(FER_NODE)
@@ -42,7 +45,13 @@ def main(args: Sequence[str] | None = None) -> int:
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
                         seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
                         model=options.model, device=options.device, runtime=options.runtime,
-                        precision=options.precision, detector=options.detector, detector_model=options.detector_model)
+                        precision=options.precision, detector=options.detector, detector_model=options.detector_model,
+                        format=options.format)
+    if options.format == 'parquet':
+        try:
+            faces_parquet.check()
+        except faces_parquet.ParquetError as error:
+            return _fail(str(error))
     found = search(options.inputs, leave_out=folder)
     items = found.inputs
     _tell_skipped(found)
@@ -60,9 +69,13 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f'{len(done)} of {len(done) + len(items)} inputs are already finished')
     jobs = options.jobs or min(len(items), max(1, (os.cpu_count() or 1) // 2))
     try:
-        return _run(items, found.broken, folder, settings, jobs)
+        code = _run(items, found.broken, folder, settings, jobs)
+        write_table(folder, options.format == 'parquet')
     except PoolError as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(without_errno(error))
+    return code
 
 
 def _tell_skipped(found: Found) -> None:
@@ -187,6 +200,9 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
                         help='output folder (default: %(default)s)')
     parser.add_argument('--annotated', action='store_true',
                         help='also write a video with boxes, emotions and the plot of valence')
+    parser.add_argument('--format', default=Settings().format, choices=FORMATS,
+                        help='parquet: besides CSV, also one Parquet dataset of all recordings, in tables/faces; needs '
+                        'pyarrow (default: %(default)s)')
     parser.add_argument('--topic', default='', help='image topic of bags with several image topics')
     parser.add_argument('--every', type=_number(1, 1_000_000), default=1, metavar='N',
                         help='process every N-th frame only')

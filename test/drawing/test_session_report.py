@@ -55,3 +55,10 @@ def test_texts_stay_texts():
 def test_without_faces_and_frames():
     empty = Session(np.zeros(0), {})
     assert parsed(report('x', empty, summarise(empty))).findall('.//polyline') == []
+
+
+def test_a_slow_camera_has_a_line_and_not_points():
+    made = session(20)
+    slow = Session(made.times * 25 * 1.5, made.faces)  # a frame every 1.5 s
+    line, = parsed(report('x', slow, summarise(slow))).findall('.//polyline')
+    assert len(line.get('points').split()) == 20

@@ -13,10 +13,14 @@ import sys
 import termios
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import pytest
+
+from fer_ros.recordings.inputs import find_inputs
+from fer_ros.recordings.processing import Settings, finished
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'recordings'))
 from videos import clip_frames, cut, image_message, write_bag, write_video
@@ -88,7 +92,9 @@ def test_one_broken_input_does_not_stop_the_rest_and_progress_is_shown(tmp_path,
     assert re.search(r'\d+%.*\d\d:\d\d<(\?|[\d:]+), \d+ frames/s, b', shown)
     assert '100%' in shown
     err = shown.splitlines()
-    assert {p.name for p in (tmp_path / 'out').iterdir()} == {f'{n}.{s}' for n in 'bd' for s in ('csv', 'json', 'png')}
+    assert {p.name for p in (tmp_path / 'out').iterdir()} == {
+        'tables', *(f'{n}.{s}' for n in 'bd' for s in ('csv', 'json', 'png'))}
+    assert [row['recording'] for row in rows(tmp_path / 'out' / 'tables' / 'recordings.csv')] == ['b', 'd']
     assert 'b: 1.0 s, 10 frames, 2 faces' in out
     listed = err[err.index('2 of 4 inputs failed or are damaged:') + 1:]
     assert [str(folder / n) in line for n, line in zip(('a.mp4', 'c.mp4'), listed, strict=True)] == [True, True]
@@ -105,7 +111,7 @@ def test_sigint_keeps_the_rows_and_resume_goes_on(tmp_path, frames, long_video):
     assert process.returncode == 130
     assert '--resume' in err
     assert 'Traceback' not in err
-    assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.png', 'long.partial.csv'}
+    assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.png', 'long.partial.csv', 'tables'}
     partial = rows(out / 'long.partial.csv')
     assert 5 < len(partial) < 1200
     assert None not in partial[-1].values()
@@ -114,7 +120,8 @@ def test_sigint_keeps_the_rows_and_resume_goes_on(tmp_path, frames, long_video):
     assert code == 0  # other settings: both are done anew
     assert text.startswith('0 of 2')
     assert (out / 'a.csv').stat().st_mtime_ns > finished
-    assert {p.name for p in out.iterdir()} == {f'{n}.{s}' for n in ('a', 'long') for s in ('csv', 'json', 'png')}
+    assert {p.name for p in out.iterdir()} == {
+        'tables', *(f'{n}.{s}' for n in ('a', 'long') for s in ('csv', 'json', 'png'))}
     assert json.loads((out / 'long.json').read_text())['frames'] == 20
     again = {p: p.stat().st_mtime_ns for p in out.iterdir()}
     code, text, _ = run(short, long_video, '--output', out, '--jobs', 1, '--resume', '--seconds', 2)
@@ -155,14 +162,46 @@ def test_a_process_that_dies_fails_one_input(tmp_path, frames, long_video):
     assert not (out / 'long.csv').exists()
 
 
+def test_parquet_is_written_beside_csv_and_resumed(tmp_path, frames):
+    parquet = pytest.importorskip('pyarrow.parquet')
+    video, out = write_video(tmp_path / 'a.mp4', frames), tmp_path / 'out'
+    arguments = (video, '--output', out, '--resume')
+    assert run(*arguments)[0] == 0
+    code, text, _ = run(*arguments, '--format', 'parquet')
+    assert code == 0 and text.startswith('0 of 1')
+    assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.png', 'tables'}
+    file = out / 'tables' / 'faces' / 'recording=a' / 'faces.parquet'
+    written = parquet.ParquetFile(file).read().to_pylist()
+    assert [(r['frame'], r['face_id'], f'{r["valence"]:.4f}') for r in written] == [
+        (int(r['frame']), r['face_id'], f'{float(r["valence"]):.4f}') for r in rows(out / 'a.csv')]
+    assert [r['recording'] for r in parquet.read_table(out / 'tables' / 'recordings.parquet').to_pylist()] == ['a']
+    (item,) = find_inputs([str(video)])
+    assert finished(item, out, Settings(format='parquet'))
+    assert finished(item, out, Settings()), 'the CSV is there too'
+
+
+def test_without_pyarrow_the_remedy_is_told_in_one_line(tmp_path, frames):
+    (tmp_path / 'lib' / 'pyarrow').mkdir(parents=True)
+    (tmp_path / 'lib' / 'pyarrow' / '__init__.py').write_text('raise ImportError("no such module")')
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join(filter(None, (
+        str(tmp_path / 'lib'), os.environ.get('PYTHONPATH'))))}
+    code, _, err = run(write_video(tmp_path / 'a.mp4', frames[:2]), '--format', 'parquet', '--output', tmp_path / 'out',
+                       env=environment)
+    assert (code, len(err)) == (1, 1)
+    assert 'Parquet needs `pip install pyarrow==' in err[0]
+    assert not (tmp_path / 'out').exists()
+
+
 def test_full_disk_is_told_by_input_and_leaves_no_complete_output(tmp_path, frames):
     """The kernel refuses to let a file grow further, as a full disk does."""
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     video = write_video(tmp_path / 'a.mp4', frames)
-    code, _, err = run(video, '--output', tmp_path / 'out', preexec_fn=limit)
+    parquet = ('--format', 'parquet') if find_spec('pyarrow') else ()
+    code, _, err = run(video, '--output', tmp_path / 'out', *parquet, preexec_fn=limit)
     assert code == 1
     assert '1 of 1 inputs failed or are damaged:' in err
+    assert 'Traceback' not in '\n'.join(err)
     assert str(video) in err[-1]
     assert 'File too large' in err[-1]
     assert not [p for p in (tmp_path / 'out').iterdir() if '.partial' not in p.name]
@@ -214,7 +253,8 @@ def test_names_that_the_terminal_or_libraries_lack(tmp_path, frames, encoding):
     assert code == 1
     assert 'Traceback' not in '\n'.join(err)
     assert {p.name for p in (folder / 'out').iterdir()} == {
-        f'{name}.{suffix}' for name in ('caf_xE9', 'grün _', '_=cmd|calc') for suffix in ('csv', 'json', 'mp4', 'png')}
+        'tables', *(f'{name}.{suffix}' for name in ('caf_xE9', 'grün _', '_=cmd|calc')
+                    for suffix in ('csv', 'json', 'mp4', 'png'))}
     assert len(out.splitlines()) == 4
     assert err[0] == '1 of 4 inputs failed or are damaged:'
     assert r'\xfcber/caf\xe8.mp4 cannot be opened as a video' in err[1]
