@@ -42,7 +42,8 @@ def figures(report: dict) -> str:
         runs.insert(0, runs[0]['before'])
     parts = [
         f'Measured on the split `{report["split"]}`, weights with SHA-256 `{report["sha256"]}`, '
-        f'trained for {" and then ".join(str(run["epochs"]) for run in runs)} epochs; {_calibration(report)}.',
+        f'trained for {" and then ".join(str(run["epochs"]) for run in runs)} epochs{_mean(report)}; '
+        f'{_calibration(report)}.',
         table(report),
         f'{report["parameters"]:,} parameters, {report["macs"] / 1e9:.3f} GMAC, '
         f'{report["milliseconds_per_face"]:.1f} ms per face in plain PyTorch '
@@ -63,6 +64,13 @@ def figures(report: dict) -> str:
 
 
 _LABELS = {'raters': 'the plurality of ten raters', 'fer2013': "FER2013's own labels"}
+
+
+def _mean(report: dict) -> str:
+    """Which weights were averaged, as `fer_ros.msfernet.mean_weights` notes it."""
+    parts = [f'those of {part["epochs"]} epochs at {part["recipe"]["learning_rate"]:g} ({part["share"]:g})'
+             for part in report['training'].get('mean', ())]
+    return f', the mean of {" and ".join(parts)}' if parts else ''
 
 
 def _calibration(report: dict) -> str:
