@@ -181,12 +181,32 @@ class VideoErrors:
     died = 'The process that analysed the video died: the video may be damaged. No results were kept.'
 
 
+class Hints:
+    """What people in front of the camera can do; the tab Live."""
+
+    of_image = (
+        ('image too dark', 'Too dark: switch on a light, best in front of you.'),
+        ('image overexposed', 'Too bright: step out of the light, or turn windows and lamps away from the camera.'),
+        ('faces too small', 'Too far away: move closer to the camera.'),
+        ('faces blurred', 'Blurred: hold still, and clean the lens of the camera.'),
+        ('faces stand on their side', 'The picture is on its side: turn the camera upright.'),
+    )
+    """Beginning of each image problem of fer_node, and what it means to people."""
+    small = '{face} is too small: move closer to the camera.'
+    small_only = 'The face is too small: move closer to the camera.'
+    cut = '{face} is cut off by the border of the picture: move to the middle.'
+    cut_only = 'The face is cut off by the border of the picture: move to the middle.'
+    turned = '{face} is turned away or covered: look towards the camera.'
+    turned_only = 'The face is turned away or covered: look towards the camera.'
+
+
 class Connection:
     """Whether results arrive, and what is wrong if none do."""
 
     good = 'Receiving'
     waiting = 'Waiting for the first result'
     trouble = 'Receiving, with a warning'
+    hinted = 'Receiving, but faces are hard to see'
     no_node = 'The node fer is not running: no publisher on {topic}'
     inactive = 'The node fer is {state}'
     no_image = 'No image for {seconds} s on {topic}: {count} publishers'
@@ -236,7 +256,13 @@ class Live:
     latency = 'Latency'
     dropped = 'Dropped'
     dropped_unit = f'in {RATE_PERIOD:g} s'
+    details = 'Technical details'
+    warning = 'Warning'
+    hints = 'How to be seen better'
+    quality = 'Quality'
     device = 'Device'
+    runtime = 'Runtime'
+    model = 'Network'
     left_out = 'Invalid values left out'
     calibrated = 'Calibrated faces'
     none = 'none'

@@ -29,6 +29,8 @@ export default {
       <p v-if="lost && pictureShown" class="fer-old">{{ texts.old }}</p>
       <p v-else-if="paused" class="fer-paused">{{ texts.paused }}</p>
     </div>
+    <ul class="fer-hints" role="status" :aria-label="texts.hints" data-testid="hints">
+      <li v-for="hint in hints" :key="hint">{{ hint }}</li></ul>
     <p v-if="texts.hidden" class="fer-empty">{{ texts.hidden }}</p>
   </section>
 
@@ -51,6 +53,7 @@ export default {
       <dl class="fer-values">
         <div><dt>{{ texts.valence }}</dt><dd data-testid="valence">{{ signed(face.valence) }}</dd></div>
         <div><dt>{{ texts.raw_valence }}</dt><dd>{{ signed(face.raw) }}</dd></div>
+        <div><dt>{{ texts.quality }}</dt><dd data-testid="quality">{{ percent(face.quality) }}</dd></div>
       </dl>
     </div>
     <ul class="fer-bars" :aria-label="texts.probabilities">
@@ -80,16 +83,25 @@ export default {
 
   <section class="fer-card fer-status" :aria-label="texts.heading_status">
     <dl class="fer-values">
-      <div><dt>{{ texts.rate }}</dt><dd data-testid="rate">{{ status.rate ?? texts.unknown }}
-        {{ texts.rate_unit }}</dd></div>
-      <div><dt>{{ texts.latency }}</dt><dd>{{ status.latency == null ? texts.unknown : status.latency + " ms" }}</dd>
-      </div>
-      <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
-        status.dropped + " " + texts.dropped_unit }}</dd></div>
-      <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
       <div><dt>{{ texts.calibrated }}</dt><dd>{{ status.calibrated || texts.none }}</dd></div>
-      <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd></div>
     </dl>
+    <details class="fer-fold">
+      <summary>{{ texts.details }}</summary>
+      <dl class="fer-values">
+        <div><dt>{{ texts.rate }}</dt><dd data-testid="rate">{{ status.rate ?? texts.unknown }}
+          {{ texts.rate_unit }}</dd></div>
+        <div><dt>{{ texts.latency }}</dt><dd>{{ status.latency == null ? texts.unknown : status.latency + " ms" }}</dd>
+        </div>
+        <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
+          status.dropped + " " + texts.dropped_unit }}</dd></div>
+        <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
+        <div><dt>{{ texts.runtime }}</dt><dd>{{ status.runtime || texts.unknown }}</dd></div>
+        <div><dt>{{ texts.model }}</dt><dd>{{ status.model || texts.unknown }}</dd></div>
+        <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd>
+        </div>
+      </dl>
+      <p v-if="status.warning" class="fer-detail">{{ texts.warning }}: {{ status.warning }}</p>
+    </details>
   </section>
 
   <section class="fer-card fer-actions" :aria-label="texts.actions">
@@ -155,6 +167,7 @@ export default {
   computed: {
     faces() { return this.answer?.faces ?? []; },
     status() { return this.answer?.status ?? {}; },
+    hints() { return this.lost ? [] : (this.answer?.hints ?? []); },
     size() { return this.answer?.size; },
     recording() { return this.answer?.recording ?? { state: "empty" }; },
     webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },

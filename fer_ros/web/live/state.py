@@ -23,6 +23,7 @@ from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
 from fer_ros.web.live.csv_recorder import UNDO, CsvRecorder
+from fer_ros.web.live.hints import FaceHints
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -80,6 +81,7 @@ class LiveState:
         self._epoch = self._newest = self._base_ns = 0
         self._cleared, self._cleared_at = 0, -math.inf
         """Number of frames whose points are hidden, and when that was asked for."""
+        self._hints = FaceHints()
         self._arrivals: deque[tuple[float, float | None]] = deque(maxlen=1000)
         self._start = clock()
         self._last_arrival: float | None = None
@@ -109,6 +111,7 @@ class LiveState:
             if outcome == 'restarted' or self._newest == 0:
                 self._begin(frame.stamp_ns)
             self._newest += 1
+            self._hints.add(frame)
             self._arrivals.append((now, latency))
             self._last_arrival = now
             self._styles |= {i: face_style(colour)
@@ -214,26 +217,32 @@ class LiveState:
             newest, base, styles = self._newest, self._base_ns, dict(self._styles)
             arrivals = [latency for at, latency in self._arrivals if at > now - PERIOD]
             last_arrival = self._last_arrival
+            silent = last_arrival is None or now - last_arrival >= NO_IMAGE
             epoch, left_out = self._epoch, self._left_out
+            health = self._now_of_health()
+            hints = [] if silent else self._hints.now(health.image_problems)
         # FacesHistory numbers frames from 0.
         gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
                  if (points := _points(s, after, base, gap_ns))]
-        present = last if last_arrival is not None and now - last_arrival < NO_IMAGE else None
+        present = None if silent else last
         time_line = (last.stamp_ns - base) * 1e-9 + (now - last_arrival) if last and last_arrival is not None else 0.0
         latencies = [latency for latency in arrivals if latency is not None]
-        health = self._now_of_health()
         return {
             'epoch': epoch, 'frame': newest, 'now': round(time_line, 3), 'lines': lines,
             'faces': [_face(face, styles.get(face.face_id)) for face in present.faces] if present else [],
             'primary': present.primary if present else None,
             'size': [last.width, last.height] if last else None,
+            'hints': hints,
             'status': {
                 **self._connection(now, last_arrival, health),
                 'rate': round(len(arrivals) / min(PERIOD, max(now - self._start, 0.1)), 1),
                 'latency': round(1000 * statistics.median(latencies)) if latencies else None,
                 'dropped': health.dropped,
                 'device': health.device,
+                'runtime': health.runtime,
+                'model': health.model,
+                'warning': health.message if health.level else '',
                 'calibrated': health.calibrated,
                 'left_out': left_out,
             },
@@ -263,6 +272,8 @@ class LiveState:
                     'detail': health.message}
         if last_arrival is None:
             return {'level': 'warn', 'text': Connection.waiting, 'detail': ''}
+        if health.image_problems and health.message == '; '.join(health.image_problems):  # the hints tell it
+            return {'level': 'warn', 'text': Connection.hinted, 'detail': ''}
         if health.level:
             return {'level': 'warn', 'text': Connection.trouble, 'detail': health.message}
         return {'level': 'ok', 'text': Connection.good, 'detail': ''}
@@ -287,4 +298,5 @@ def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:
 def _face(face, style: dict | None) -> dict:
     return {'id': face.face_id, **(style or {}), 'box': [round(v, 1) for v in face.box], 'emotion': face.emotion,
             'confidence': round(face.confidence, 3), 'valence': round(face.valence, 3),
-            'raw': round(face.raw_valence, 3), 'probabilities': [round(p, 3) for p in face.probabilities]}
+            'raw': round(face.raw_valence, 3), 'quality': round(face.quality, 2),
+            'probabilities': [round(p, 3) for p in face.probabilities]}

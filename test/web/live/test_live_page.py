@@ -1,6 +1,7 @@
 """The tab Live in a browser, with results that come over DDS."""
 
 import csv
+import dataclasses
 import json
 import re
 import socket
@@ -10,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from dashboard_harness import PATIENCE, Dashboard, Fer, face
-from diagnostic_msgs.msg import KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from std_msgs.msg import String
 
-from fer_ros.diagnostic_keys import recent
+from fer_ros.diagnostic_keys import IMAGE_PROBLEMS, recent
 from fer_ros.results.faces import FacesFrame, encode
 from fer_ros.results.faces_csv import COLUMNS
 
@@ -94,6 +95,8 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     frame.click(position={'x': 2, 'y': 2})
     page.get_by_text('happy 90 %').wait_for()
     assert emotion.inner_text() == 'happy 90 %'
+    assert not page.get_by_test_id('rate').is_visible(), 'facts for engineers are behind a fold'
+    page.get_by_text('Technical details').click()
     status = page.locator('.fer-status').inner_text()
     assert 'cpu' in status and '4 in 3 s' in status and 'frames/s' in status
 
@@ -193,6 +196,30 @@ def test_the_page_says_what_is_so(dashboard, fer, browser):
     assert page.locator('.fer-status').get_by_text('none').is_visible(), 'no face is calibrated'
 
 
+def test_people_are_told_how_to_be_seen_better(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    hints, banner = page.get_by_test_id('hints'), page.locator('.fer-banner')
+    assert hints.inner_text() == ''
+    fer.faces = (dataclasses.replace(fer.faces[0], quality=0.07), fer.faces[1])
+    hints.get_by_text('fa is turned away or covered: look towards the camera.').wait_for()
+    assert page.get_by_test_id('quality').inner_text() == '7 %'
+    dark = 'image too dark: add light or raise the exposure'
+    whole = list(fer.status.values)
+    fer.status.level, fer.status.message = DiagnosticStatus.WARN, dark
+    fer.status.values = [*whole, KeyValue(key=IMAGE_PROBLEMS, value=dark)]
+    hints.get_by_text('Too dark: switch on a light').wait_for()
+    banner.get_by_text('Receiving, but faces are hard to see').wait_for()
+    assert 'turned' not in hints.inner_text() and dark not in banner.inner_text()
+    assert not page.get_by_text(dark).is_visible()
+    page.get_by_text('Technical details').click()
+    page.get_by_text(f'Warning: {dark}').wait_for()
+    fer.status.level, fer.status.message, fer.status.values = DiagnosticStatus.OK, '', whole
+    fer.faces = (face('fa', 0.9),)
+    receiving(page)
+    page.wait_for_function("document.querySelector('.fer-hints').innerText === ''")
+
+
 def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
     page = browser.open(dashboard.url)
     with Fer() as fer:
@@ -231,6 +258,7 @@ def test_no_message_stops_the_page_and_what_is_invalid_is_counted(dashboard, fer
     fer.wait(lambda: update()['frame'] >= after['frame'] + 10, 'for more results')
     assert update()['epoch'] == before['epoch'] and update()['status']['level'] == 'ok'
     assert {f['id'] for f in update()['faces']} == {'fa', 'fb'}
+    page.get_by_text('Technical details').click()
     page.get_by_test_id('left-out').wait_for()
     receiving(page)
     assert browser.errors == []
