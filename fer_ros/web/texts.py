@@ -181,6 +181,20 @@ class VideoErrors:
     died = 'The process that analysed the video died: the video may be damaged. No results were kept.'
 
 
+class Recordings:
+    """What becomes of a live recording."""
+
+    disk = 'This machine has less than {gigabytes:g} GB of free disk space: delete recordings first.'
+    folder_problem = ('Recordings cannot be stored: {problem}. The parameter recordings_dir of the dashboard names '
+                      'another folder.')
+    stopped = 'The recording stopped: {problem}.'
+    full = 'The recording stopped at its maximum size.'
+    long = 'The recording stopped at its maximum length.'
+    disk_full = 'The recording stopped: less than {gigabytes:g} GB of free disk space is left.'
+    video_problem = 'The video may be incomplete: {problem}.'
+    no_pictures = 'There is no video: no images were received. Is the parameter annotated of the node fer set to true?'
+
+
 class Hints:
     """What people in front of the camera can do; the tab Live."""
 
@@ -272,11 +286,20 @@ class Live:
     go_on = 'Resume'
     record = 'Record'
     stop = 'Stop'
-    recording = 'Recording: {time}, {rows} rows'
-    recorded = 'Recorded: {time}, {rows} rows'
-    recording_full = 'Recorded: {time}, {rows} rows. It stopped because it reached the maximum size.'
-    download = 'Download CSV'
-    delete = 'Delete recording'
+    with_video = 'with video'
+    recording = 'Recording: {time}, {rows} rows, {megabytes} MB'
+    recording_video = 'Recording: {time}, {rows} rows, {pictures} images, {megabytes} MB'
+    recording_lost = '{count} results are missing, since the disk is too slow.'
+    finishing = 'Completing the recording …'
+    recordings = 'Recordings'
+    recording_shared = ('Recordings are shared by all browsers: everyone who opens this page can stop, download and '
+                        'delete them. They are kept until then in {folder} of the machine that serves it.')
+    recorded = '{name}: {time}, {megabytes} MB'
+    csv = 'CSV'
+    video = 'Video'
+    download_csv = 'Download the CSV of {name}'
+    download_video = 'Download the video of {name}'
+    delete = 'Delete the recording {name}'
     calibrate = 'Calibrate neutral face'
     calibrating = 'Look at the camera with a resting face for two seconds …'
     reset = 'Reset calibration'

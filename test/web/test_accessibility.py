@@ -131,11 +131,11 @@ def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
     page.get_by_role('button', name='Stop').wait_for()
     assert problems(page) == []
     page.get_by_role('button', name='Stop').click()
-    page.get_by_role('link', name='Download CSV').wait_for()
+    page.get_by_role('link', name='Download the CSV').first.wait_for()
     page.get_by_role('button', name='Clear lines').click()
-    page.get_by_role('button', name='Undo').wait_for()
+    page.get_by_text('The lines were cleared').get_by_role('button', name='Undo').wait_for()
     assert problems(page) == []
-    page.get_by_role('button', name='Delete recording').click()
+    page.get_by_role('button', name='Delete the recording').first.click()
     page.get_by_text('The recording was deleted').wait_for()
     page.get_by_role('button', name='Reset calibration').click()
     page.get_by_text('the node is not active').wait_for()

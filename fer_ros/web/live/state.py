@@ -22,8 +22,8 @@ from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
-from fer_ros.web.live.csv_recorder import UNDO, CsvRecorder
 from fer_ros.web.live.hints import FaceHints
+from fer_ros.web.live.recorder import LiveRecorder
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -37,6 +37,8 @@ FRESH = 3.5
 """Seconds for which a diagnostics message is valid; there is one per second."""
 FACES_LATE = 0.3
 """Seconds that the faces of an image may be later than the image; afterwards it is not shown where faces are hidden."""
+UNDO = 60.0
+"""Seconds for which cleared lines can be shown again."""
 WANTED = 5.0
 """Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
 
@@ -58,18 +60,19 @@ class LiveState:
     Args:
         seconds: length of the time axis.
         faces_topic: name of the topic for messages.
-        max_recording: maximum size of a recording in bytes.
+        recorder: is handed all results and images, with faces hidden.
         clock: seconds, monotonic.
         hide_faces: how faces are hidden in images: none, blur or cover.
     """
 
-    def __init__(self, seconds: float, faces_topic: str, max_recording: int,
+    def __init__(self, seconds: float, faces_topic: str, recorder: LiveRecorder,
                  clock: Callable[[], float] = time.monotonic, hide_faces: str = 'none') -> None:
         self.seconds = seconds
         self._hider = None if hide_faces == 'none' else FaceHider(hide_faces)
         self._drawn = FaceColours()
-        """Of the boxes that are drawn again over hidden faces."""
-        self.recorder = CsvRecorder(max_recording, clock)
+        """Of the boxes that are drawn again over hidden faces; by one thread at a time."""
+        self._drawing = threading.Lock()
+        self.recorder = recorder
         self.on_picture: Callable[[], None] = lambda: None
         """Called by ROS for every new image; must return at once."""
         self._faces_topic = faces_topic
@@ -129,6 +132,7 @@ class LiveState:
         self._pictures += 1
         shown = image if self._hider is None else partial(self._hidden, self._hider, stamp_ns, image)
         self._picture = Picture(self._pictures, stamp_ns, shown)
+        self.recorder.picture(stamp_ns, shown)
         self.on_picture()
 
     def _hidden(self, hider: FaceHider, stamp_ns: int, image: Callable[[], np.ndarray]) -> np.ndarray:
@@ -140,7 +144,8 @@ class LiveState:
             time.sleep(0.01)
         shown = image().copy()
         hider.hide(shown)
-        return annotate(shown, last, self._drawn)
+        with self._drawing:
+            return annotate(shown, last, self._drawn)
 
     def health(self, health: Health) -> None:
         """Report the diagnostics of the node `fer`."""
@@ -158,8 +163,8 @@ class LiveState:
 
     @property
     def pictures_wanted(self) -> bool:
-        """Whether there are viewers."""
-        return self._clock() - self._wanted_at < WANTED
+        """Whether there are viewers, or a recording with video runs."""
+        return self.recorder.wants_pictures or self._clock() - self._wanted_at < WANTED
 
     # From the page
 

@@ -7,8 +7,10 @@ import re
 import socket
 import time
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 import pytest
 from dashboard_harness import PATIENCE, Dashboard, Fer, face
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
@@ -125,28 +127,35 @@ def test_a_recording_is_seen_in_every_browser_and_downloaded(dashboard, fer, bro
     receiving(one)
     one.get_by_role('button', name='Record', exact=True).click()
     other.get_by_role('button', name='Stop').wait_for()
-    other.wait_for_function(
-        "Number(document.querySelector('[data-testid=recording]').innerText.match(/(\\d+) rows/)[1]) > 20")
+    other.get_by_text('Recordings are shared by all browsers').wait_for()
+    other.wait_for_function("""() => document.querySelector('[data-testid=recording]').innerText
+        .match(/(\\d+) rows, (\\d+) images/)?.slice(1).every((count) => Number(count) > 20)""")
     fer.silent = True
     other.get_by_role('button', name='Stop').click()
-    with one.expect_download() as download:
-        one.get_by_role('link', name='Download CSV').click()
-    assert download.value.suggested_filename.startswith('faces_')
-    with open(download.value.path(), encoding='utf-8', newline='') as file:
+
+    def saved(kind: str) -> Path:
+        with one.expect_download() as download:
+            one.get_by_role('link', name=f'Download the {kind} of').click()
+        name = download.value.suggested_filename
+        assert name.startswith('faces_') and name.endswith({'CSV': '.csv', 'video': '.mp4'}[kind])
+        return download.value.path()
+    with open(saved('CSV'), encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS and len(rows) > 20
+    assert tuple(rows[0]) == (*COLUMNS, 'stamp_s') and len(rows) > 20
     assert {row['face_id'] for row in rows} == {'fa', 'fb'}
     assert {float(row['valence']) for row in rows} == {0.8, -0.8}
-    one.get_by_role('button', name='Delete recording').click()
-    other.get_by_role('button', name='Record', exact=True).wait_for()
+    assert float(rows[0]['time_s']) == 0 and abs(time.time() - float(rows[0]['stamp_s'])) < 600
+    with av.open(str(saved('video'))) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 20
+        assert container.duration * 1e-6 == pytest.approx(float(rows[-1]['time_s']), abs=0.5)
+    one.get_by_role('button', name='Delete the recording').click()
     other.get_by_text('The recording was deleted.').get_by_role('button', name='Undo').click()
-    with one.expect_download() as download:
-        one.get_by_role('link', name='Download CSV').click()
-    assert len(download.value.path().read_text().splitlines()) == len(rows) + 1, 'it is back, for everybody'
-    one.get_by_role('button', name='Delete recording').click()
-    other.get_by_role('button', name='Record', exact=True).wait_for()
+    assert len(saved('CSV').read_text().splitlines()) == len(rows) + 1, 'it is back, for everybody'
+    address = one.get_by_role('link', name='Download the CSV of').get_attribute('href')
+    one.get_by_role('button', name='Delete the recording').click()
+    other.get_by_role('link', name='Download the CSV of').wait_for(state='detached')
     with pytest.raises(urllib.error.HTTPError, match='404'):
-        urllib.request.urlopen(f'{dashboard.url}/live/recording.csv')
+        urllib.request.urlopen(f'{dashboard.url}{address}')
 
 
 def test_calibration_its_reset_and_clear(dashboard, fer, browser):
