@@ -5,6 +5,8 @@ RATE_PERIOD = 3.0
 
 STATE = 'state'
 DEVICE = 'device'
+RUNTIME = 'runtime'
+MODEL = 'model'
 IMAGE_TOPIC = 'image topic'
 PUBLISHERS = 'publishers'
 CALIBRATED_FACES = 'calibrated faces'

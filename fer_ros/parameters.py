@@ -235,14 +235,17 @@ DASHBOARD = (
     Parameter('image_width', 960, 'Maximum width of live images; wider ones are scaled down.', 'px', (160, 3840),
               read_only=True),
     Parameter('image_quality', 75, 'JPEG quality of live images.', range=(10, 95), read_only=True),
-    Parameter('record_megabytes', 64, 'A recording stops at this size; an hour of one face at 30 frames per second '
-              'takes 15 MB.', 'MB', (1, 1024), read_only=True),
+    Parameter('recordings_dir', '', 'Folder for the recordings of the tab Live, which stay there until they are '
+              'deleted. Empty: fer_ros/recordings in $ROS_HOME, or in ~/.ros.', read_only=True),
+    Parameter('record_megabytes', 2000, 'A recording stops at this size, CSV and video together.', 'MB', (1, 100000),
+              read_only=True),
+    Parameter('record_minutes', 60.0, 'A recording stops at this length.', 'min', (0.01, 1440.0), read_only=True),
     Parameter('upload_megabytes', 200, 'Maximum size of an uploaded video.', 'MB', (1, 10000), read_only=True),
     Parameter('upload_seconds', 600.0, 'Maximum duration of an uploaded video.', 's', (1.0, 36000.0), read_only=True),
     Parameter('upload_count', 4, 'Maximum number of uploaded videos kept at a time.', range=(1, 100), read_only=True),
     Parameter('upload_ready', True, 'While a browser shows the choice of a video, keep a process ready that has loaded '
               'the network, so that the first result comes at once; it takes about 500 MB of memory.', read_only=True),
-    Parameter('hide_faces', 'none', 'Hide faces in live images, in the playback and in annotated videos of the '
+    Parameter('hide_faces', 'none', 'Hide faces in live images, recordings, the playback and annotated videos of the '
               'dashboard: blur or cover them. Faces that are not found are not hidden; the topics are not affected.',
               choices=('none', 'blur', 'cover'), read_only=True),
 )

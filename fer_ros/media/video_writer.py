@@ -22,6 +22,10 @@ ENCODERS: dict[str, dict[str, str]] = {
     'libvpx-vp9': {'deadline': 'realtime', 'cpu-used': '8', 'row-mt': '1', 'crf': '34', 'b': '0'},
 }
 """FFmpeg's encoders with their options; the first that there is writes H.264, or VP9, both in MP4."""
+INDEX_FIRST = {'movflags': '+faststart'}
+FRAGMENTS = {'movflags': '+frag_keyframe+delay_moov+default_base_moof', 'frag_duration': '1000000',
+             'flush_packets': '1'}
+"""Options of FFmpeg's MP4."""
 _TIME_BASE = Fraction(1, 90_000)
 """Seconds; the unit of the times in the file."""
 _THREADS = 2
@@ -40,10 +44,15 @@ class VideoWriter:
         rate: maximum frames per second; frames that come faster are left out.
         temporary: path of the file until it is complete; by default `partial` of `path`.
         longest_gap: seconds; after a longer pause the video goes on at once, as after a stamp that jumps back.
+        fragmented: write the file in fragments of a second, each with its index, so that what a process that was
+            killed has written can be played, and is kept after an error; `fer_ros.media.fragments.make_whole` makes
+            an ordinary file of it.
     """
 
-    def __init__(self, path: Path, rate: float, temporary: Path | None = None, longest_gap: float = LONGEST_GAP):
+    def __init__(self, path: Path, rate: float, temporary: Path | None = None, longest_gap: float = LONGEST_GAP,
+                 fragmented: bool = False):
         self.path, self.rate, self.longest_gap = Path(path), rate, longest_gap
+        self._fragmented = fragmented
         self._temporary = temporary or partial(self.path)
         self._temporary.unlink(missing_ok=True)  # left by a process that was killed
         self.frames = 0
@@ -89,7 +98,7 @@ class VideoWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._size = image.shape[1], image.shape[0]
         try:
-            self._writer = _Encoder(self._temporary, self._size, self.rate)
+            self._writer = _Encoder(self._temporary, self._size, self.rate, self._fragmented)
         except PyAvMissing as error:
             raise OSError(f'cannot write a video to {self.path}: {error}') from error
         except Exception as error:
@@ -103,7 +112,8 @@ class VideoWriter:
         if self._writer is not None:
             self._writer.abort()
             self._writer = None
-        self._temporary.unlink(missing_ok=True)
+        if not self._fragmented:
+            self._temporary.unlink(missing_ok=True)
         if isinstance(error, pyav().FFmpegError):
             return OSError(getattr(error, 'errno', 0) or 0, f'the video cannot be written: {reason(error)}',
                            str(self.path))
@@ -128,7 +138,7 @@ class VideoWriter:
 class _Encoder:
     """An open file of PyAV."""
 
-    def __init__(self, path: Path, size: tuple[int, int], rate: float) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], rate: float, fragmented: bool) -> None:
         self._av = av = pyav()
         self._container: Any = None
         name = next((name for name in ENCODERS if name in av.codec.codecs_available and _encodes(av, name)), '')
@@ -136,16 +146,10 @@ class _Encoder:
             raise ValueError(f'FFmpeg has none of the encoders {", ".join(ENCODERS)}')
         # Two pixels share their colour in each direction.
         self._border = size[0] % 2, size[1] % 2
-        with library_name(path) as file:
-            # The name is used again when the index is moved to the beginning.
-            if file.startswith('/proc/self/fd/'):
-                self._folder: int | None = os.dup(int(file.split('/')[4]))
-                file = f'/proc/self/fd/{self._folder}/{file.split("/", 5)[5]}'
-            else:
-                self._folder = None
+        file, self._folder = kept_name(path)
         try:
             self._container = av.open(f'file:{file}', 'w', format=path.suffix.removeprefix('.').lower() or None,
-                                      options={'movflags': '+faststart'})
+                                      options=FRAGMENTS if fragmented else INDEX_FIRST)
             self._stream = stream = self._container.add_stream(name, rate=Fraction(rate).limit_denominator(1001))
             stream.width, stream.height = size[0] + self._border[0], size[1] + self._border[1]
             stream.pix_fmt, stream.options = 'yuv420p', ENCODERS[name]
@@ -185,6 +189,18 @@ class _Encoder:
         if self._folder is not None:
             os.close(self._folder)
             self._folder = None
+
+
+def kept_name(path: Path) -> tuple[str, int | None]:
+    """A name for `path` as of `library_name` that stays valid until the descriptor with it, if any, is closed.
+
+    FFmpeg uses the name again when it moves the index to the beginning. Raises OSError.
+    """
+    with library_name(path) as file:
+        if not file.startswith('/proc/self/fd/'):
+            return file, None
+        folder = os.dup(int(file.split('/')[4]))
+        return f'/proc/self/fd/{folder}/{file.split("/", 5)[5]}', folder
 
 
 def _encodes(av: Any, name: str) -> bool:

@@ -34,6 +34,7 @@ from fer_ros.parameters import DASHBOARD
 from fer_ros.results import wire
 from fer_ros.results.faces import decode
 from fer_ros.results.health import decode_health
+from fer_ros.web.live.recorder import LiveRecorder, RecordingLimits
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import TOKEN_VARIABLE, SettingsError, WebSettings
@@ -64,7 +65,10 @@ class DashboardNode(Node):
         faces = self.create_subscription(String, 'fer/faces', self._on_faces, qos.result(),
                                          qos_overriding_options=qos.overridable())
         self._faces_topic = faces.topic_name
-        self.state = LiveState(self.settings.seconds, self._faces_topic, self.settings.record_megabytes << 20,
+        recorder = LiveRecorder(self.settings.recordings, RecordingLimits(
+            self.settings.record_megabytes * 1_000_000, self.settings.record_minutes * 60, self.settings.image_rate,
+            self.settings.image_width))
+        self.state = LiveState(self.settings.seconds, self._faces_topic, recorder,
                                hide_faces=self.settings.hide_faces)
         self.webcam = Webcam(self._webcam_command)
         # Name of the diagnostics status of the node that publishes the faces.
@@ -109,7 +113,7 @@ class DashboardNode(Node):
         self.state.picture(stamp.sec * 1_000_000_000 + stamp.nanosec, lambda: to_bgr(message))
 
     def _look(self) -> None:
-        """Subscribe to images while there are viewers: `fer` draws them only then."""
+        """Subscribe to images while they are wanted: `fer` draws them only then."""
         self.state.publishers(self.count_publishers(self._faces_topic))
         if self.state.pictures_wanted and self._pictures is None:
             self._pictures = self.create_subscription(Image, 'fer/annotated', self._on_picture, qos.latest_image(),

@@ -15,7 +15,7 @@ from typing import Any
 from rclpy._rclpy_pybind11 import InvalidHandle, RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from fer_ros.diagnostic_keys import CALIBRATED_FACES, DEVICE, IMAGE_PROBLEMS, STATE
+from fer_ros.diagnostic_keys import CALIBRATED_FACES, DEVICE, IMAGE_PROBLEMS, MODEL, RUNTIME, STATE
 from fer_ros.nodes.diagnostics import Diagnostics, Level, Monitor, Report, Thresholds, image_topic
 from fer_ros.nodes.frame_input import FrameInput
 from fer_ros.nodes.humans_input import HumansInput
@@ -260,8 +260,8 @@ class FerNode(LifecycleNode):
         report = self.monitor.report(thresholds, image_topic(self, subscription), max_rate=self.parameters.max_rate,
                                      image_problems=hints, idle=self._idle)
         return dataclasses.replace(report, values={
-            STATE: 'active', DEVICE: pipeline.recognizer.device, 'runtime': pipeline.recognizer.runtime,
-            'precision': pipeline.recognizer.precision, 'model': pipeline.recognizer.model_name,
+            STATE: 'active', DEVICE: pipeline.recognizer.device, RUNTIME: pipeline.recognizer.runtime,
+            'precision': pipeline.recognizer.precision, MODEL: pipeline.recognizer.model_name,
             CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), IMAGE_PROBLEMS: '; '.join(hints),
             **report.values})
 

@@ -14,6 +14,8 @@ MOST_VALUES = 200
 STATES = ('unconfigured', 'inactive', 'active', 'finalized', 'configuring', 'cleaningup', 'shuttingdown', 'activating',
           'deactivating', 'errorprocessing')
 """The states of a lifecycle node."""
+MOST_PROBLEMS = 10
+"""Maximum number of image problems that are read; `fer` knows five."""
 LONGEST_LIST = 5000
 """Maximum characters of a list of ids."""
 
@@ -40,6 +42,12 @@ class Health:
     """Frames dropped within `fer_ros.diagnostic_keys.RATE_PERIOD`; None if unknown."""
     calibrated: str = ''
     """Ids of the faces with a neutral baseline, separated by spaces."""
+    runtime: str = ''
+    """Library that runs the network."""
+    model: str = ''
+    """Name of the network."""
+    image_problems: tuple[str, ...] = ()
+    """What is wrong with the images, one line each (`fer_ros.perception.image_problems`)."""
     left_out: tuple[str, ...] = ()
     """Why values of the message were left out: one line for each."""
 
@@ -84,7 +92,15 @@ def decode_health(level: int, message: str, values: Iterable[tuple[str, str]]) -
         decoded(counted(diagnostic_keys.PUBLISHERS), diagnostic_keys.PUBLISHERS, 0),
         decoded(counted(dropped), dropped, None),
         decoded(lambda value: wire.line(value, LONGEST_LIST, 'calibrated faces'),
-                diagnostic_keys.CALIBRATED_FACES, ''), tuple(left_out))
+                diagnostic_keys.CALIBRATED_FACES, ''),
+        decoded(lambda value: wire.line(value, 100, 'runtime'), diagnostic_keys.RUNTIME, ''),
+        decoded(lambda value: wire.line(value, 100, 'model'), diagnostic_keys.MODEL, ''),
+        decoded(_image_problems, diagnostic_keys.IMAGE_PROBLEMS, ()), tuple(left_out))
+
+
+def _image_problems(value: str) -> tuple[str, ...]:
+    text = wire.line(value, wire.LONGEST_TEXT, 'image problems')
+    return tuple(filter(None, text.split('; ')))[:MOST_PROBLEMS]
 
 
 def _state(value: str) -> str:

@@ -181,12 +181,46 @@ class VideoErrors:
     died = 'The process that analysed the video died: the video may be damaged. No results were kept.'
 
 
+class Recordings:
+    """What becomes of a live recording."""
+
+    disk = 'This machine has less than {gigabytes:g} GB of free disk space: delete recordings first.'
+    folder_problem = ('Recordings cannot be stored: {problem}. The parameter recordings_dir of the dashboard names '
+                      'another folder.')
+    stopped = 'The recording stopped: {problem}.'
+    full = 'The recording stopped at its maximum size.'
+    long = 'The recording stopped at its maximum length.'
+    disk_full = 'The recording stopped: less than {gigabytes:g} GB of free disk space is left.'
+    video_problem = 'The video may be incomplete: {problem}.'
+    no_pictures = 'There is no video: no images were received. Is the parameter annotated of the node fer set to true?'
+
+
+class Hints:
+    """What people in front of the camera can do; the tab Live."""
+
+    of_image = (
+        ('image too dark', 'Too dark: switch on a light, best in front of you.'),
+        ('image overexposed', 'Too bright: step out of the light, or turn windows and lamps away from the camera.'),
+        ('faces too small', 'Too far away: move closer to the camera.'),
+        ('faces blurred', 'Blurred: hold still, and clean the lens of the camera.'),
+        ('faces stand on their side', 'The picture is on its side: turn the camera upright.'),
+    )
+    """Beginning of each image problem of fer_node, and what it means to people."""
+    small = '{face} is too small: move closer to the camera.'
+    small_only = 'The face is too small: move closer to the camera.'
+    cut = '{face} is cut off by the border of the picture: move to the middle.'
+    cut_only = 'The face is cut off by the border of the picture: move to the middle.'
+    turned = '{face} is turned away or covered: look towards the camera.'
+    turned_only = 'The face is turned away or covered: look towards the camera.'
+
+
 class Connection:
     """Whether results arrive, and what is wrong if none do."""
 
     good = 'Receiving'
     waiting = 'Waiting for the first result'
     trouble = 'Receiving, with a warning'
+    hinted = 'Receiving, but faces are hard to see'
     no_node = 'The node fer is not running: no publisher on {topic}'
     inactive = 'The node fer is {state}'
     no_image = 'No image for {seconds} s on {topic}: {count} publishers'
@@ -236,7 +270,13 @@ class Live:
     latency = 'Latency'
     dropped = 'Dropped'
     dropped_unit = f'in {RATE_PERIOD:g} s'
+    details = 'Technical details'
+    warning = 'Warning'
+    hints = 'How to be seen better'
+    quality = 'Quality'
     device = 'Device'
+    runtime = 'Runtime'
+    model = 'Network'
     left_out = 'Invalid values left out'
     calibrated = 'Calibrated faces'
     none = 'none'
@@ -246,11 +286,20 @@ class Live:
     go_on = 'Resume'
     record = 'Record'
     stop = 'Stop'
-    recording = 'Recording: {time}, {rows} rows'
-    recorded = 'Recorded: {time}, {rows} rows'
-    recording_full = 'Recorded: {time}, {rows} rows. It stopped because it reached the maximum size.'
-    download = 'Download CSV'
-    delete = 'Delete recording'
+    with_video = 'with video'
+    recording = 'Recording: {time}, {rows} rows, {megabytes} MB'
+    recording_video = 'Recording: {time}, {rows} rows, {pictures} images, {megabytes} MB'
+    recording_lost = '{count} results are missing, since the disk is too slow.'
+    finishing = 'Completing the recording …'
+    recordings = 'Recordings'
+    recording_shared = ('Recordings are shared by all browsers: everyone who opens this page can stop, download and '
+                        'delete them. They are kept until then in {folder} of the machine that serves it.')
+    recorded = '{name}: {time}, {megabytes} MB'
+    csv = 'CSV'
+    video = 'Video'
+    download_csv = 'Download the CSV of {name}'
+    download_video = 'Download the video of {name}'
+    delete = 'Delete the recording {name}'
     calibrate = 'Calibrate neutral face'
     calibrating = 'Look at the camera with a resting face for two seconds …'
     reset = 'Reset calibration'

@@ -29,6 +29,7 @@ class Dashboard(Program):
 
     def __init__(self, log: Path, *arguments: str, **parameters):
         parameters.setdefault('port', 0)
+        parameters.setdefault('recordings_dir', log.parent / 'recordings')
         super().__init__(log, *arguments, module='fer_ros.nodes.dashboard', **parameters)
 
     @property

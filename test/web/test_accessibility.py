@@ -1,5 +1,7 @@
 """The page for those who see little, use no mouse, or listen: in light and dark, with a mouse and with a finger."""
 
+import dataclasses
+
 import pytest
 
 pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
@@ -105,7 +107,8 @@ def dashboard(tmp_path_factory):
 @pytest.fixture(scope='module')
 def fer():
     with Fer() as node:
-        node.faces = (face('fa', 0.9), face('fb', 0.1, box=(400.0, 80.0, 120.0, 120.0)))
+        turned = dataclasses.replace(face('fb', 0.1, box=(400.0, 80.0, 120.0, 120.0)), quality=0.1)
+        node.faces = (face('fa', 0.9), turned)
         yield node
 
 
@@ -120,16 +123,19 @@ def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
     page.locator('.fer-ok').wait_for()
     page.get_by_text('happy 90 %').wait_for()
     page.wait_for_function("document.querySelector('.fer-frame img').naturalWidth > 0")
+    page.get_by_text(Live.details).click()
+    page.get_by_test_id('rate').wait_for()
+    page.get_by_test_id('hints').get_by_text('fb is turned away').wait_for()
     assert problems(page) == []
     page.get_by_role('button', name='Record', exact=True).click()
     page.get_by_role('button', name='Stop').wait_for()
     assert problems(page) == []
     page.get_by_role('button', name='Stop').click()
-    page.get_by_role('link', name='Download CSV').wait_for()
+    page.get_by_role('link', name='Download the CSV').first.wait_for()
     page.get_by_role('button', name='Clear lines').click()
-    page.get_by_role('button', name='Undo').wait_for()
+    page.get_by_text('The lines were cleared').get_by_role('button', name='Undo').wait_for()
     assert problems(page) == []
-    page.get_by_role('button', name='Delete recording').click()
+    page.get_by_role('button', name='Delete the recording').first.click()
     page.get_by_text('The recording was deleted').wait_for()
     page.get_by_role('button', name='Reset calibration').click()
     page.get_by_text('the node is not active').wait_for()
@@ -138,10 +144,11 @@ def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
     page.get_by_role('button', name='Pause').click()
     page.locator('.fer-banner').get_by_text('Paused').wait_for()
     if device is MOUSE:
-        page.locator('summary').click()
+        page.locator('.fer-hint summary').click()
         page.get_by_text(Live.keys_on).wait_for()
     assert problems(page) == []
-    assert page.locator('summary').is_visible() is (device is MOUSE), 'hints for the keyboard where there is one'
+    shown = page.locator('.fer-hint summary').is_visible()
+    assert shown is (device is MOUSE), 'hints for the keyboard where there is one'
 
 
 def problems_in_light_and_dark(page) -> list[str]:
@@ -222,9 +229,9 @@ def test_changes_of_emotion_are_announced_and_the_chart_is_told_in_words(dashboa
 def test_shortcuts_can_be_turned_off(dashboard, fer, watch):
     page = watch(**MOUSE).open(dashboard.url)
     page.locator('.fer-ok').wait_for()
-    page.locator('summary').click()
+    page.locator('.fer-hint summary').click()
     page.get_by_label(Live.keys_on).uncheck()
-    page.locator('summary').focus()
+    page.locator('.fer-hint summary').focus()
     page.keyboard.press('p')
     page.wait_for_timeout(500)
     assert page.get_by_role('button', name='Pause').is_visible()
@@ -233,9 +240,9 @@ def test_shortcuts_can_be_turned_off(dashboard, fer, watch):
     page.keyboard.press('p')
     page.wait_for_timeout(500)
     assert page.get_by_role('button', name='Pause').is_visible(), 'it is remembered'
-    page.locator('summary').click()
+    page.locator('.fer-hint summary').click()
     page.get_by_label(Live.keys_on).check()
-    page.locator('summary').focus()
+    page.locator('.fer-hint summary').focus()
     page.keyboard.press('p')
     page.get_by_role('button', name='Resume').wait_for()
 

@@ -29,6 +29,8 @@ export default {
       <p v-if="lost && pictureShown" class="fer-old">{{ texts.old }}</p>
       <p v-else-if="paused" class="fer-paused">{{ texts.paused }}</p>
     </div>
+    <ul class="fer-hints" role="status" :aria-label="texts.hints" data-testid="hints">
+      <li v-for="hint in hints" :key="hint">{{ hint }}</li></ul>
     <p v-if="texts.hidden" class="fer-empty">{{ texts.hidden }}</p>
   </section>
 
@@ -51,6 +53,7 @@ export default {
       <dl class="fer-values">
         <div><dt>{{ texts.valence }}</dt><dd data-testid="valence">{{ signed(face.valence) }}</dd></div>
         <div><dt>{{ texts.raw_valence }}</dt><dd>{{ signed(face.raw) }}</dd></div>
+        <div><dt>{{ texts.quality }}</dt><dd data-testid="quality">{{ percent(face.quality) }}</dd></div>
       </dl>
     </div>
     <ul class="fer-bars" :aria-label="texts.probabilities">
@@ -80,39 +83,65 @@ export default {
 
   <section class="fer-card fer-status" :aria-label="texts.heading_status">
     <dl class="fer-values">
-      <div><dt>{{ texts.rate }}</dt><dd data-testid="rate">{{ status.rate ?? texts.unknown }}
-        {{ texts.rate_unit }}</dd></div>
-      <div><dt>{{ texts.latency }}</dt><dd>{{ status.latency == null ? texts.unknown : status.latency + " ms" }}</dd>
-      </div>
-      <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
-        status.dropped + " " + texts.dropped_unit }}</dd></div>
-      <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
       <div><dt>{{ texts.calibrated }}</dt><dd>{{ status.calibrated || texts.none }}</dd></div>
-      <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd></div>
     </dl>
+    <details class="fer-fold">
+      <summary>{{ texts.details }}</summary>
+      <dl class="fer-values">
+        <div><dt>{{ texts.rate }}</dt><dd data-testid="rate">{{ status.rate ?? texts.unknown }}
+          {{ texts.rate_unit }}</dd></div>
+        <div><dt>{{ texts.latency }}</dt><dd>{{ status.latency == null ? texts.unknown : status.latency + " ms" }}</dd>
+        </div>
+        <div><dt>{{ texts.dropped }}</dt><dd>{{ status.dropped == null ? texts.unknown :
+          status.dropped + " " + texts.dropped_unit }}</dd></div>
+        <div><dt>{{ texts.device }}</dt><dd>{{ status.device || texts.unknown }}</dd></div>
+        <div><dt>{{ texts.runtime }}</dt><dd>{{ status.runtime || texts.unknown }}</dd></div>
+        <div><dt>{{ texts.model }}</dt><dd>{{ status.model || texts.unknown }}</dd></div>
+        <div v-if="status.left_out"><dt>{{ texts.left_out }}</dt><dd data-testid="left-out">{{ status.left_out }}</dd>
+        </div>
+      </dl>
+      <p v-if="status.warning" class="fer-detail">{{ texts.warning }}: {{ status.warning }}</p>
+    </details>
   </section>
 
   <section class="fer-card fer-actions" :aria-label="texts.actions">
     <div class="fer-buttons">
       <q-btn no-caps outline :icon="paused ? 'play_arrow' : 'pause'" :label="paused ? texts.go_on : texts.pause"
         @click="pause"/>
-      <q-btn no-caps outline v-if="recording.state === 'empty'" icon="fiber_manual_record" :label="texts.record"
-        @click="$emit('record')"/>
+      <template v-if="recording.state === 'empty'">
+        <q-btn no-caps outline icon="fiber_manual_record" :label="texts.record" @click="$emit('record', video)"/>
+        <label class="fer-check"><input type="checkbox" v-model="video">{{ texts.with_video }}</label>
+      </template>
       <q-btn no-caps unelevated v-if="recording.state === 'running'" color="negative" icon="stop" :label="texts.stop"
-        @click="$emit('record')"/>
-      <q-btn no-caps unelevated v-if="recording.state === 'stopped'" color="primary" icon="download"
-        :label="texts.download" type="a" href="/live/recording.csv" download/>
-      <q-btn no-caps outline v-if="recording.state === 'stopped'" icon="delete" :label="texts.delete"
-        @click="$emit('delete')"/>
+        @click="$emit('stop')"/>
       <q-btn no-caps outline icon="face" :label="texts.calibrate" @click="$emit('calibrate')"/>
       <q-btn no-caps outline icon="face_retouching_off" :label="texts.reset" @click="$emit('reset')"/>
       <q-btn no-caps outline icon="clear_all" :label="texts.clear" @click="$emit('clear')"/>
     </div>
-    <p v-if="recording.restorable && recording.state === 'empty'" role="status" class="fer-undo">{{ texts.deleted }}
+    <p v-if="recording.state === 'running' || recording.state === 'finishing'" data-testid="recording">
+      {{ recordingText }}</p>
+    <p v-if="recording.lost" role="status">{{ texts.recording_lost.replace("{count}", recording.lost) }}</p>
+    <p v-if="recording.told" role="status" data-testid="recording-told">{{ recording.told }}</p>
+    <p v-if="recording.restorable" role="status" class="fer-undo">{{ texts.deleted }}
       <q-btn no-caps outline icon="undo" :label="texts.undo" @click="$emit('undelete')"/></p>
     <p v-if="answer?.cleared" role="status" class="fer-undo">{{ texts.cleared }}
       <q-btn no-caps outline icon="undo" :label="texts.undo" @click="$emit('unclear')"/></p>
-    <p v-if="recording.state !== 'empty'" data-testid="recording">{{ recordingText }}</p>
+    <section v-if="recording.state !== 'empty' || recording.list.length" :aria-label="texts.recordings">
+      <h2>{{ texts.recordings }}</h2>
+      <p class="fer-empty">{{ texts.recording_shared }}</p>
+      <ul class="fer-list fer-recordings">
+        <li v-for="one in recording.list" :key="one.name">
+          <span class="fer-grow fer-number">{{ recordedText(one) }}</span>
+          <q-btn no-caps outline icon="download" :label="texts.csv" type="a" :href="address(one, 'faces.csv')" download
+            :aria-label="texts.download_csv.replace('{name}', shownName(one))"/>
+          <q-btn v-if="one.video" no-caps outline icon="download" :label="texts.video" type="a" download
+            :href="address(one, 'video.mp4')"
+            :aria-label="texts.download_video.replace('{name}', shownName(one))"/>
+          <q-btn outline icon="delete" :aria-label="texts.delete.replace('{name}', shownName(one))"
+            @click="$emit('delete', one.name)"/>
+        </li>
+      </ul>
+    </section>
     <div v-if="webcam.devices.length" class="fer-buttons" role="group" :aria-label="texts.webcam">
       <span>{{ texts.webcam }}:</span>
       <template v-if="!webcam.running">
@@ -147,6 +176,7 @@ export default {
       back: false,
       dark: false,
       paused: false,
+      video: true, // whether a recording has one
       pictureShown: false,
       hover: null, // what is told of the moment under the mouse
     };
@@ -155,8 +185,9 @@ export default {
   computed: {
     faces() { return this.answer?.faces ?? []; },
     status() { return this.answer?.status ?? {}; },
+    hints() { return this.lost ? [] : (this.answer?.hints ?? []); },
     size() { return this.answer?.size; },
-    recording() { return this.answer?.recording ?? { state: "empty" }; },
+    recording() { return this.answer?.recording ?? { state: "empty", list: [] }; },
     webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },
     face() { return this.faces.find((face) => face.id === (this.chosen || this.answer.primary)); },
     toSpeak() {
@@ -187,11 +218,10 @@ export default {
       return told;
     },
     recordingText() {
-      const { state, full, seconds, rows } = this.recording;
-      const text = full ? this.texts.recording_full : state === "running" ? this.texts.recording : this.texts.recorded;
-      const whole = Math.floor(seconds);
-      const time = `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-      return text.replace("{time}", time).replace("{rows}", rows);
+      const { state, video, seconds, rows, pictures, megabytes } = this.recording;
+      if (state === "finishing") return this.texts.finishing;
+      return (video ? this.texts.recording_video : this.texts.recording).replace("{time}", minutes(seconds))
+        .replace("{rows}", rows).replace("{pictures}", pictures).replace("{megabytes}", megabytes.toFixed(1));
     },
   },
 
@@ -383,6 +413,18 @@ export default {
       this.chosen = hit?.id ?? "";
     },
 
+    shownName({ name }) {
+      const [day, time, number] = name.split("_");
+      return `${day} ${time.replaceAll("-", ":")}` + (number ? ` (${number})` : "");
+    },
+
+    address({ name }, file) { return `/live/recordings/${name}/${file}`; },
+
+    recordedText(one) {
+      return this.texts.recorded.replace("{name}", this.shownName(one)).replace("{time}", minutes(one.seconds))
+        .replace("{megabytes}", one.megabytes.toFixed(1));
+    },
+
     pause() { this.paused = !this.paused; },
 
     pressed(event) {
@@ -391,11 +433,17 @@ export default {
       const key = event.key.toLowerCase();
       if (/^[0-9]$/.test(key) && this.options[key]) this.chosen = this.options[key].id;
       else if (key === "p") this.pause();
-      else if (key === "r" && this.recording.state !== "stopped") this.$emit("record");
+      else if (key === "r" && this.recording.state === "empty") this.$emit("record", this.video);
+      else if (key === "r" && this.recording.state === "running") this.$emit("stop");
       else if (key === "c") this.$emit("clear");
     },
   },
 };
+
+function minutes(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
 
 function sleep(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from datetime import datetime
 from typing import Literal, Protocol
 
 from nicegui import json, ui
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from fer_ros.web.live.jpeg_stream import JpegStream
+from fer_ros.web.live.recording_files import CSV
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
 from fer_ros.web.server.settings import WebSettings
@@ -50,9 +50,10 @@ class LivePage:
         """Fill the tab, in a NiceGUI page."""
         view = _LiveView(self._settings)
         recorder, webcam = self._state.recorder, self._live.webcam
-        view.on('record', lambda: recorder.stop() if recorder.state()['state'] == 'running' else recorder.start())
-        view.on('delete', recorder.delete)
-        view.on('undelete', lambda: _or_too_late(recorder.restore()))
+        view.on('record', lambda event: _or_why(recorder.start(event.args is True)))
+        view.on('stop', recorder.stop)
+        view.on('delete', lambda event: recorder.files.delete(str(event.args)))
+        view.on('undelete', lambda: _or_too_late(recorder.files.restore()))
         view.on('clear', self._state.clear)
         view.on('unclear', lambda: _or_too_late(self._state.restore()))
         view.on('calibrate', lambda: self._ask(self._live.calibrate, Live.calibrating))
@@ -79,7 +80,7 @@ class LivePage:
     def routes(self) -> list[BaseRoute]:
         """Routes for the requests of the tab. It sends the next request after it has shown the last response."""
         return [Route('/live/state', self._update), Route('/live/frame', self._frame),
-                Route('/live/recording.csv', self._csv)]
+                Route('/live/recordings/{name}/{kind}', self._recording)]
 
     async def _update(self, request: Request) -> Response:
         update = self._state.update(_number(request, 'epoch'), _number(request, 'after'))
@@ -93,17 +94,19 @@ class LivePage:
         return Response(jpeg.data, media_type='image/jpeg', headers={
             **FRESH, 'X-Number': str(jpeg.number), 'X-Stamp': str(jpeg.stamp_ns)})
 
-    async def _csv(self, request: Request) -> Response:
-        data = self._state.recorder.csv()
-        if data is None:
-            return Response('there is no recording', 404)
-        return Response(data, media_type='text/csv; charset=utf-8', headers={
-            **FRESH, 'Content-Disposition': f'attachment; filename="faces_{datetime.now():%Y-%m-%d_%H-%M-%S}.csv"'})
+    async def _recording(self, request: Request) -> Response:
+        name, kind = request.path_params['name'], request.path_params['kind']
+        path = self._state.recorder.files.file(name, kind)
+        if path is None:
+            return Response('there is no such recording', 404)
+        return FileResponse(path, media_type='text/csv; charset=utf-8' if kind == CSV else 'video/mp4', headers={
+            **FRESH, 'Content-Disposition': f'attachment; filename="faces_{name}{path.suffix}"'})
 
     def close(self) -> None:
         """Stop everything at the end of the program."""
         self._frames.close()
         self._live.webcam.stop()
+        self._state.recorder.close()
 
 
 class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHART)}):
@@ -113,6 +116,7 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHAR
         super().__init__()
         self._props['texts'] = {name: value for name, value in vars(Live).items() if not name.startswith('_')}
         self._props['texts']['hidden'] = getattr(HiddenFaces, settings.hide_faces)
+        self._props['texts']['recording_shared'] = Live.recording_shared.format(folder=settings.recordings)
         self._props['palette'] = palette()
         self._props['seconds'] = settings.seconds
 
@@ -120,6 +124,11 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHAR
 def _or_too_late(restored: bool) -> None:
     if not restored:
         ui.notify(Live.too_late, type='negative')
+
+
+def _or_why(problem: str) -> None:
+    if problem:
+        ui.notify(problem, type='negative', timeout=8000, close_button='OK')
 
 
 async def _answer(service: Callable[[], Future[tuple[bool, str]]]) -> tuple[bool, str]:

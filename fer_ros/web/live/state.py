@@ -22,7 +22,8 @@ from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
-from fer_ros.web.live.csv_recorder import UNDO, CsvRecorder
+from fer_ros.web.live.hints import FaceHints
+from fer_ros.web.live.recorder import LiveRecorder
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -36,6 +37,8 @@ FRESH = 3.5
 """Seconds for which a diagnostics message is valid; there is one per second."""
 FACES_LATE = 0.3
 """Seconds that the faces of an image may be later than the image; afterwards it is not shown where faces are hidden."""
+UNDO = 60.0
+"""Seconds for which cleared lines can be shown again."""
 WANTED = 5.0
 """Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
 
@@ -57,18 +60,19 @@ class LiveState:
     Args:
         seconds: length of the time axis.
         faces_topic: name of the topic for messages.
-        max_recording: maximum size of a recording in bytes.
+        recorder: is handed all results and images, with faces hidden.
         clock: seconds, monotonic.
         hide_faces: how faces are hidden in images: none, blur or cover.
     """
 
-    def __init__(self, seconds: float, faces_topic: str, max_recording: int,
+    def __init__(self, seconds: float, faces_topic: str, recorder: LiveRecorder,
                  clock: Callable[[], float] = time.monotonic, hide_faces: str = 'none') -> None:
         self.seconds = seconds
         self._hider = None if hide_faces == 'none' else FaceHider(hide_faces)
         self._drawn = FaceColours()
-        """Of the boxes that are drawn again over hidden faces."""
-        self.recorder = CsvRecorder(max_recording, clock)
+        """Of the boxes that are drawn again over hidden faces; by one thread at a time."""
+        self._drawing = threading.Lock()
+        self.recorder = recorder
         self.on_picture: Callable[[], None] = lambda: None
         """Called by ROS for every new image; must return at once."""
         self._faces_topic = faces_topic
@@ -80,6 +84,7 @@ class LiveState:
         self._epoch = self._newest = self._base_ns = 0
         self._cleared, self._cleared_at = 0, -math.inf
         """Number of frames whose points are hidden, and when that was asked for."""
+        self._hints = FaceHints()
         self._arrivals: deque[tuple[float, float | None]] = deque(maxlen=1000)
         self._start = clock()
         self._last_arrival: float | None = None
@@ -109,6 +114,7 @@ class LiveState:
             if outcome == 'restarted' or self._newest == 0:
                 self._begin(frame.stamp_ns)
             self._newest += 1
+            self._hints.add(frame)
             self._arrivals.append((now, latency))
             self._last_arrival = now
             self._styles |= {i: face_style(colour)
@@ -126,6 +132,7 @@ class LiveState:
         self._pictures += 1
         shown = image if self._hider is None else partial(self._hidden, self._hider, stamp_ns, image)
         self._picture = Picture(self._pictures, stamp_ns, shown)
+        self.recorder.picture(stamp_ns, shown)
         self.on_picture()
 
     def _hidden(self, hider: FaceHider, stamp_ns: int, image: Callable[[], np.ndarray]) -> np.ndarray:
@@ -137,7 +144,8 @@ class LiveState:
             time.sleep(0.01)
         shown = image().copy()
         hider.hide(shown)
-        return annotate(shown, last, self._drawn)
+        with self._drawing:
+            return annotate(shown, last, self._drawn)
 
     def health(self, health: Health) -> None:
         """Report the diagnostics of the node `fer`."""
@@ -155,8 +163,8 @@ class LiveState:
 
     @property
     def pictures_wanted(self) -> bool:
-        """Whether there are viewers."""
-        return self._clock() - self._wanted_at < WANTED
+        """Whether there are viewers, or a recording with video runs."""
+        return self.recorder.wants_pictures or self._clock() - self._wanted_at < WANTED
 
     # From the page
 
@@ -214,26 +222,32 @@ class LiveState:
             newest, base, styles = self._newest, self._base_ns, dict(self._styles)
             arrivals = [latency for at, latency in self._arrivals if at > now - PERIOD]
             last_arrival = self._last_arrival
+            silent = last_arrival is None or now - last_arrival >= NO_IMAGE
             epoch, left_out = self._epoch, self._left_out
+            health = self._now_of_health()
+            hints = [] if silent else self._hints.now(health.image_problems)
         # FacesHistory numbers frames from 0.
         gap_ns = longest_step(stamps)
         lines = [{'id': s.face_id, **styles[s.face_id], 'points': points} for s in series
                  if (points := _points(s, after, base, gap_ns))]
-        present = last if last_arrival is not None and now - last_arrival < NO_IMAGE else None
+        present = None if silent else last
         time_line = (last.stamp_ns - base) * 1e-9 + (now - last_arrival) if last and last_arrival is not None else 0.0
         latencies = [latency for latency in arrivals if latency is not None]
-        health = self._now_of_health()
         return {
             'epoch': epoch, 'frame': newest, 'now': round(time_line, 3), 'lines': lines,
             'faces': [_face(face, styles.get(face.face_id)) for face in present.faces] if present else [],
             'primary': present.primary if present else None,
             'size': [last.width, last.height] if last else None,
+            'hints': hints,
             'status': {
                 **self._connection(now, last_arrival, health),
                 'rate': round(len(arrivals) / min(PERIOD, max(now - self._start, 0.1)), 1),
                 'latency': round(1000 * statistics.median(latencies)) if latencies else None,
                 'dropped': health.dropped,
                 'device': health.device,
+                'runtime': health.runtime,
+                'model': health.model,
+                'warning': health.message if health.level else '',
                 'calibrated': health.calibrated,
                 'left_out': left_out,
             },
@@ -263,6 +277,8 @@ class LiveState:
                     'detail': health.message}
         if last_arrival is None:
             return {'level': 'warn', 'text': Connection.waiting, 'detail': ''}
+        if health.image_problems and health.message == '; '.join(health.image_problems):  # the hints tell it
+            return {'level': 'warn', 'text': Connection.hinted, 'detail': ''}
         if health.level:
             return {'level': 'warn', 'text': Connection.trouble, 'detail': health.message}
         return {'level': 'ok', 'text': Connection.good, 'detail': ''}
@@ -287,4 +303,5 @@ def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:
 def _face(face, style: dict | None) -> dict:
     return {'id': face.face_id, **(style or {}), 'box': [round(v, 1) for v in face.box], 'emotion': face.emotion,
             'confidence': round(face.confidence, 3), 'valence': round(face.valence, 3),
-            'raw': round(face.raw_valence, 3), 'probabilities': [round(p, 3) for p in face.probabilities]}
+            'raw': round(face.raw_valence, 3), 'quality': round(face.quality, 2),
+            'probabilities': [round(p, 3) for p in face.probabilities]}

@@ -1,7 +1,9 @@
 """Settings of the page."""
 
 import ipaddress
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from fer_ros.parameters import DASHBOARD, defaults
 
@@ -34,7 +36,9 @@ class WebSettings:
     image_rate: float = _DEFAULTS['image_rate']
     image_width: int = _DEFAULTS['image_width']
     image_quality: int = _DEFAULTS['image_quality']
+    recordings_dir: str = _DEFAULTS['recordings_dir']
     record_megabytes: int = _DEFAULTS['record_megabytes']
+    record_minutes: float = _DEFAULTS['record_minutes']
     upload_megabytes: int = _DEFAULTS['upload_megabytes']
     upload_seconds: float = _DEFAULTS['upload_seconds']
     upload_count: int = _DEFAULTS['upload_count']
@@ -56,6 +60,13 @@ class WebSettings:
                                     '10.0.0.0/24, separated by spaces') from error
         if self.trusted_proxies.split() and not self.access_token:
             raise SettingsError('with trusted_proxies, other machines can reach the page: also set an access_token')
+
+    @property
+    def recordings(self) -> Path:
+        """Folder for recordings."""
+        if self.recordings_dir:
+            return Path(self.recordings_dir).expanduser().absolute()
+        return Path(os.environ.get('ROS_HOME') or Path.home() / '.ros') / 'fer_ros' / 'recordings'
 
     def is_proxy(self, address: str) -> bool:
         """Whether `address` is that of a trusted proxy."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import cv2
 import event_loop
@@ -10,6 +11,7 @@ import pytest
 
 from fer_ros.media.image_decoding import ConversionError
 from fer_ros.web.live import jpeg_stream
+from fer_ros.web.live.recorder import LiveRecorder, RecordingLimits
 from fer_ros.web.live.state import LiveState
 
 
@@ -23,7 +25,7 @@ def source(made: list | None = None, shape=(480, 640, 3)):
 
 @pytest.fixture
 def state():
-    return LiveState(60.0, '/fer/faces', 1 << 20)
+    return LiveState(60.0, '/fer/faces', LiveRecorder(Path('/nonexistent'), RecordingLimits(1, 1.0, 1.0, 1)))
 
 
 def test_nothing_is_encoded_while_nobody_looks_and_once_for_all_who_do(state):

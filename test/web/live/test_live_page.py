@@ -1,19 +1,22 @@
 """The tab Live in a browser, with results that come over DDS."""
 
 import csv
+import dataclasses
 import json
 import re
 import socket
 import time
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 import pytest
 from dashboard_harness import PATIENCE, Dashboard, Fer, face
-from diagnostic_msgs.msg import KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from std_msgs.msg import String
 
-from fer_ros.diagnostic_keys import recent
+from fer_ros.diagnostic_keys import IMAGE_PROBLEMS, recent
 from fer_ros.results.faces import FacesFrame, encode
 from fer_ros.results.faces_csv import COLUMNS
 
@@ -94,6 +97,8 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     frame.click(position={'x': 2, 'y': 2})
     page.get_by_text('happy 90 %').wait_for()
     assert emotion.inner_text() == 'happy 90 %'
+    assert not page.get_by_test_id('rate').is_visible(), 'facts for engineers are behind a fold'
+    page.get_by_text('Technical details').click()
     status = page.locator('.fer-status').inner_text()
     assert 'cpu' in status and '4 in 3 s' in status and 'frames/s' in status
 
@@ -122,28 +127,35 @@ def test_a_recording_is_seen_in_every_browser_and_downloaded(dashboard, fer, bro
     receiving(one)
     one.get_by_role('button', name='Record', exact=True).click()
     other.get_by_role('button', name='Stop').wait_for()
-    other.wait_for_function(
-        "Number(document.querySelector('[data-testid=recording]').innerText.match(/(\\d+) rows/)[1]) > 20")
+    other.get_by_text('Recordings are shared by all browsers').wait_for()
+    other.wait_for_function("""() => document.querySelector('[data-testid=recording]').innerText
+        .match(/(\\d+) rows, (\\d+) images/)?.slice(1).every((count) => Number(count) > 20)""")
     fer.silent = True
     other.get_by_role('button', name='Stop').click()
-    with one.expect_download() as download:
-        one.get_by_role('link', name='Download CSV').click()
-    assert download.value.suggested_filename.startswith('faces_')
-    with open(download.value.path(), encoding='utf-8', newline='') as file:
+
+    def saved(kind: str) -> Path:
+        with one.expect_download() as download:
+            one.get_by_role('link', name=f'Download the {kind} of').click()
+        name = download.value.suggested_filename
+        assert name.startswith('faces_') and name.endswith({'CSV': '.csv', 'video': '.mp4'}[kind])
+        return download.value.path()
+    with open(saved('CSV'), encoding='utf-8', newline='') as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS and len(rows) > 20
+    assert tuple(rows[0]) == (*COLUMNS, 'stamp_s') and len(rows) > 20
     assert {row['face_id'] for row in rows} == {'fa', 'fb'}
     assert {float(row['valence']) for row in rows} == {0.8, -0.8}
-    one.get_by_role('button', name='Delete recording').click()
-    other.get_by_role('button', name='Record', exact=True).wait_for()
+    assert float(rows[0]['time_s']) == 0 and abs(time.time() - float(rows[0]['stamp_s'])) < 600
+    with av.open(str(saved('video'))) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 20
+        assert container.duration * 1e-6 == pytest.approx(float(rows[-1]['time_s']), abs=0.5)
+    one.get_by_role('button', name='Delete the recording').click()
     other.get_by_text('The recording was deleted.').get_by_role('button', name='Undo').click()
-    with one.expect_download() as download:
-        one.get_by_role('link', name='Download CSV').click()
-    assert len(download.value.path().read_text().splitlines()) == len(rows) + 1, 'it is back, for everybody'
-    one.get_by_role('button', name='Delete recording').click()
-    other.get_by_role('button', name='Record', exact=True).wait_for()
+    assert len(saved('CSV').read_text().splitlines()) == len(rows) + 1, 'it is back, for everybody'
+    address = one.get_by_role('link', name='Download the CSV of').get_attribute('href')
+    one.get_by_role('button', name='Delete the recording').click()
+    other.get_by_role('link', name='Download the CSV of').wait_for(state='detached')
     with pytest.raises(urllib.error.HTTPError, match='404'):
-        urllib.request.urlopen(f'{dashboard.url}/live/recording.csv')
+        urllib.request.urlopen(f'{dashboard.url}{address}')
 
 
 def test_calibration_its_reset_and_clear(dashboard, fer, browser):
@@ -193,6 +205,30 @@ def test_the_page_says_what_is_so(dashboard, fer, browser):
     assert page.locator('.fer-status').get_by_text('none').is_visible(), 'no face is calibrated'
 
 
+def test_people_are_told_how_to_be_seen_better(dashboard, fer, browser):
+    page = browser.open(dashboard.url)
+    receiving(page)
+    hints, banner = page.get_by_test_id('hints'), page.locator('.fer-banner')
+    assert hints.inner_text() == ''
+    fer.faces = (dataclasses.replace(fer.faces[0], quality=0.07), fer.faces[1])
+    hints.get_by_text('fa is turned away or covered: look towards the camera.').wait_for()
+    assert page.get_by_test_id('quality').inner_text() == '7 %'
+    dark = 'image too dark: add light or raise the exposure'
+    whole = list(fer.status.values)
+    fer.status.level, fer.status.message = DiagnosticStatus.WARN, dark
+    fer.status.values = [*whole, KeyValue(key=IMAGE_PROBLEMS, value=dark)]
+    hints.get_by_text('Too dark: switch on a light').wait_for()
+    banner.get_by_text('Receiving, but faces are hard to see').wait_for()
+    assert 'turned' not in hints.inner_text() and dark not in banner.inner_text()
+    assert not page.get_by_text(dark).is_visible()
+    page.get_by_text('Technical details').click()
+    page.get_by_text(f'Warning: {dark}').wait_for()
+    fer.status.level, fer.status.message, fer.status.values = DiagnosticStatus.OK, '', whole
+    fer.faces = (face('fa', 0.9),)
+    receiving(page)
+    page.wait_for_function("document.querySelector('.fer-hints').innerText === ''")
+
+
 def test_what_is_missing_is_said_and_when_it_is_back(dashboard, browser):
     page = browser.open(dashboard.url)
     with Fer() as fer:
@@ -231,6 +267,7 @@ def test_no_message_stops_the_page_and_what_is_invalid_is_counted(dashboard, fer
     fer.wait(lambda: update()['frame'] >= after['frame'] + 10, 'for more results')
     assert update()['epoch'] == before['epoch'] and update()['status']['level'] == 'ok'
     assert {f['id'] for f in update()['faces']} == {'fa', 'fb'}
+    page.get_by_text('Technical details').click()
     page.get_by_test_id('left-out').wait_for()
     receiving(page)
     assert browser.errors == []

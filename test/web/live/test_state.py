@@ -1,6 +1,8 @@
 """What goes from ROS to the page."""
 
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,13 @@ from dashboard_harness import face
 from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
-from fer_ros.web.live.csv_recorder import UNDO
-from fer_ros.web.live.state import NO_IMAGE, WANTED, LiveState
+from fer_ros.web.live.recorder import LiveRecorder, RecordingLimits
+from fer_ros.web.live.state import NO_IMAGE, UNDO, WANTED, LiveState
 
 STEP = 100_000_000
+LIMITS = RecordingLimits(1 << 26, 600.0, 30.0, 640, reserve=0)
+RECORDER = LiveRecorder(Path('/nonexistent'), LIMITS)
+"""One that records nothing."""
 
 
 class Clock:
@@ -29,7 +34,7 @@ def clock():
 
 @pytest.fixture
 def state(clock):
-    live = LiveState(60.0, '/fer/faces', 1 << 26, clock)
+    live = LiveState(60.0, '/fer/faces', RECORDER, clock)
     live.publishers(1)
     return live
 
@@ -104,7 +109,7 @@ def test_a_frame_out_of_order_is_left_out(state):
 
 
 def test_memory_is_bounded(clock):
-    live = LiveState(5.0, '/fer/faces', 1 << 26, clock)
+    live = LiveState(5.0, '/fer/faces', RECORDER, clock)
     for index in range(1000):
         live.frame(frame(index, face('fa', 0.5)), 0.1)
     assert len(points(live.update())['fa']) <= 51
@@ -171,7 +176,7 @@ def test_pictures_are_wanted_as_long_as_someone_asks(state, clock):
 
 
 def test_ros_and_the_page_at_the_same_time():
-    state, ended, failures = LiveState(2.0, '/fer/faces', 1 << 26), threading.Event(), []
+    state, ended, failures = LiveState(2.0, '/fer/faces', RECORDER), threading.Event(), []
 
     def read() -> None:
         epoch = after = 0
@@ -195,7 +200,7 @@ def test_ros_and_the_page_at_the_same_time():
 
 
 def test_images_are_shown_with_hidden_faces_or_not_at_all(clock):
-    state = LiveState(60.0, '/fer/faces', 1 << 26, clock, 'cover')
+    state = LiveState(60.0, '/fer/faces', RECORDER, clock, 'cover')
     noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
     stamp = frame(3).stamp_ns
     state.picture(stamp, lambda: noise)
@@ -208,3 +213,24 @@ def test_images_are_shown_with_hidden_faces_or_not_at_all(clock):
     inside = shown[110:150, 120:200]
     assert (inside == 128).all() and (noise[110:150, 120:200] != 128).any()
     assert (shown[300:] == noise[300:]).all()
+
+
+def test_a_recording_wants_images_and_has_hidden_faces(clock, tmp_path):
+    av = pytest.importorskip('av')
+    recorder = LiveRecorder(tmp_path, LIMITS)
+    state = LiveState(60.0, '/fer/faces', recorder, clock, 'cover')
+    assert not state.pictures_wanted
+    assert recorder.start(True) == '' and state.pictures_wanted
+    noise = np.random.default_rng(1).integers(0, 256, (480, 640, 3), np.uint8)
+    for index in range(3):
+        state.frame(frame(index, face('fa', 0.9)), 0.05)
+        state.picture(frame(index).stamp_ns, lambda: noise)
+        time.sleep(0.1)
+    recorder.close()
+    assert not state.pictures_wanted
+    name = recorder.state()['list'][0]['name']
+    with av.open(str(recorder.files.file(name, 'video.mp4'))) as container:
+        shown = [image.to_ndarray(format='bgr24') for image in container.decode(video=0)]
+    assert len(shown) >= 2
+    for image in shown:
+        assert image[110:150, 120:200].std() < 5 < 40 < image[300:].std()

@@ -225,7 +225,8 @@ def test_junk_on_the_websocket_neither_fills_the_log_nor_stops_anybody(open_to_a
 
 
 PATHS = (
-    '/', '/live/state', '/live/frame', '/live/recording.csv', '/video/state', '/video/x/0.jpg', '/video/x/video.csv',
+    '/', '/live/state', '/live/frame', '/live/recordings/..%2fx/faces.csv', '/video/state', '/video/x/0.jpg',
+    '/video/x/video.csv',
     '/video/x/lines.json', '/video/upload', '/video/clip', '/video/cancel', '/login', '/_nicegui_ws/socket.io/',
     '/_nicegui/{version}/static/nicegui.js', '/_nicegui/{version}/libraries/x', '/_nicegui/{version}/esm/x/../../y',
     '/_nicegui/{version}/components/x', '/_nicegui/{version}/resources/x/..%2f..%2fetc', '/favicon.ico', '*', '//',
