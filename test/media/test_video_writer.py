@@ -188,7 +188,9 @@ def test_chromium_plays_it_with_its_times(tmp_path):
                     video.onerror = () => failed(video.error.message);
                 });
                 for (const time of [0.1, 1.1, 4.5]) {
+                    const shown = new Promise(done => video.requestVideoFrameCallback(done));
                     await new Promise(done => { video.onseeked = done; video.currentTime = time; });
+                    await Promise.race([shown, new Promise(done => setTimeout(done, 5000))]);
                     canvas.drawImage(video, 0, 0);
                     found.push(canvas.getImageData(32, 24, 1, 1).data[1]);
                 }

@@ -107,6 +107,7 @@ def test_every_output_speaks_of_the_image_it_was_made_from(session):
     assert (frame.frame_id, frame.width, frame.height) == ('camera_front', 512, 512)
     assert len(frame.faces) == 1
     assert frame.primary == frame.faces[0].face_id
+    session.robot.wait(lambda: session.emotion and session.valence)
     assert session.emotion[-1].data == frame.faces[0].emotion in EMOTIONS
     assert session.valence[-1].data == pytest.approx(frame.faces[0].valence, abs=1e-4)
     session.robot.wait(lambda: session.annotated)
