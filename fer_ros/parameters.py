@@ -245,6 +245,8 @@ DASHBOARD = (
     Parameter('upload_count', 4, 'Maximum number of uploaded videos kept at a time.', range=(1, 100), read_only=True),
     Parameter('upload_ready', True, 'While a browser shows the choice of a video, keep a process ready that has loaded '
               'the network, so that the first result comes at once; it takes about 500 MB of memory.', read_only=True),
+    Parameter('sessions_dir', '', 'Folder for the sessions that are kept in the tab Video, without images; everyone '
+              'who opens the page sees them. Empty: each browser has its own, until the node exits.', read_only=True),
     Parameter('hide_faces', 'none', 'Hide faces in live images, recordings, the playback and annotated videos of the '
               'dashboard: blur or cover them. Faces that are not found are not hidden; the topics are not affected.',
               choices=('none', 'blur', 'cover'), read_only=True),

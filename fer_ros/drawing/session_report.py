@@ -1,6 +1,7 @@
 """A session as one self-contained HTML page, to be read, kept and printed."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
 from fer_ros.drawing.colours import DASHES, FACE_COLOURS, FaceColours
@@ -58,6 +59,58 @@ def report(title: str, session: Session, summary: dict, markers: Sequence[tuple[
     return page(title, parts)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """One of two sessions that are compared; `summary`, `styles`, `names` and `markers` are those of `report`."""
+
+    title: str
+    session: Session
+    summary: dict
+    styles: Mapping[str, Mapping]
+    names: Mapping[str, str] = field(default_factory=dict)
+    markers: Sequence[tuple[float, str]] = ()
+
+
+def comparison(first: Compared, second: Compared) -> str:
+    """A page with the lines of two sessions above each other, on one time axis, and the differences of the summary."""
+    both = first, second
+    end = max(float(one.session.times[-1]) if len(one.session.times) else 0.0 for one in both)
+    parts = ['<h1>Comparison</h1>']
+    for letter, one in zip('AB', both, strict=True):
+        shown = [face_id for person in one.summary['people'] for face_id in person['ids']]
+        parts += [f'<h2>{letter}: {escape(one.title)}</h2>',
+                  _chart(one.session, shown, one.styles, one.names, one.markers, end)]
+    a, b = (one.summary for one in both)
+    rows = [('length', *_clocks(a['duration_s'], b['duration_s'])),
+            ('people', *(str(len(one['people'])) for one in (a, b)), signed(len(b['people']) - len(a['people']), 0))]
+    a, b = a['all'], b['all']
+    rows += [('seen, all faces', *_clocks(a['seconds'], b['seconds'])),
+             *((name, *_values(a[key], b[key])) for name, key in (('mean valence', 'mean_valence'), (
+                 'spread of valence', 'spread'))),
+             *((name, *_percents(a[key], b[key])) for name, key in (('quality', 'quality'), ('too poor', 'unusable')))]
+    for kind, names in (('emotions', EMOTIONS), ('groups', GROUPS)):
+        rows += [(f'{name} (group)' if kind == 'groups' else name, *_percents(*(
+            one[kind][name] / one['seconds'] if one['seconds'] else None for one in (a, b)))) for name in names]
+    parts += ['<h2>Summary</h2>', table(('', 'A', 'B', 'B minus A'), rows),
+              '<p class="faint">Emotions and groups as shares of the time with a face, of all faces together; pp: '
+              'percentage points.</p>']
+    return page(f'{first.title} – {second.title}', parts)
+
+
+def _clocks(a: float, b: float) -> tuple[str, str, str]:
+    return clock(a), clock(b), f'{signed(b - a, 1)} s'
+
+
+def _values(a: float | None, b: float | None) -> tuple[str, str, str]:
+    if a is None or b is None:
+        return ('–' if a is None else signed(a)), ('–' if b is None else signed(b)), '–'
+    return signed(a), signed(b), signed(b - a)
+
+
+def _percents(a: float | None, b: float | None) -> tuple[str, str, str]:
+    return percent(a), percent(b), '–' if a is None or b is None else f'{signed(100 * (b - a), 0)} pp'
+
+
 def _rows(people: list[dict], everyone: dict) -> list[dict]:
     return [*people, {**everyone, 'name': 'all faces'}] if len(people) != 1 else people
 
@@ -68,9 +121,9 @@ def _styles(face_ids: Sequence[str]) -> dict[str, dict]:
 
 
 def _chart(session: Session, face_ids: Sequence[str], styles: Mapping[str, Mapping], names: Mapping[str, str],
-           markers: Sequence[tuple[float, str]]) -> str:
-    """An SVG with the lines of the faces, a legend, and the markers by number."""
-    end = max(float(session.times[-1]) if len(session.times) else 0.0, 0.1)
+           markers: Sequence[tuple[float, str]], end: float = 0.0) -> str:
+    """An SVG with the lines of the faces, a legend, and the markers by number; of `end` seconds at least."""
+    end = max(float(session.times[-1]) if len(session.times) else 0.0, end, 0.1)
     bottom = HEIGHT - _BOTTOM
 
     def x(time: float) -> float:

@@ -3,8 +3,9 @@
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pytest
 
-from fer_ros.drawing.session_report import COLUMNS, report
+from fer_ros.drawing.session_report import COLUMNS, Compared, comparison, report
 from fer_ros.results.session_summary import ROW, Session, summarise
 
 
@@ -62,3 +63,23 @@ def test_a_slow_camera_has_a_line_and_not_points():
     slow = Session(made.times * 25 * 1.5, made.faces)  # a frame every 1.5 s
     line, = parsed(report('x', slow, summarise(slow))).findall('.//polyline')
     assert len(line.get('points').split()) == 20
+
+
+def test_two_sessions_are_compared_on_one_time_axis():
+    long, short = session(400), session(200)
+    short.faces['f1']['valence'] = 0.5
+    both = [Compared(title, one, summarise(one), {'f1': {'light': '#0060c0', 'dash': []}})
+            for title, one in (('<before>', long), ('after', short))]
+    text = comparison(*both)
+    page = parsed(text)
+    charts = page.findall('.//svg')
+    assert len(charts) == 2 and '<before>' not in text
+    last = [float(chart.find('.//polyline').get('points').split()[-1].split(',')[0]) for chart in charts]
+    assert last[1] - 50 == pytest.approx((last[0] - 50) / 2, rel=0.02)
+    rows = {row[0].text: [cell.text for cell in row[1:]] for row in page.findall('.//tbody/tr')}
+    assert rows['length'] == ['0:16.0', '0:08.0', '−8.0 s'] and rows['people'] == ['1', '1', '0']
+    mean = both[0].summary['all']['mean_valence']
+    assert rows['mean valence'][1:] == ['+0.50', f'{0.5 - mean:+.2f}'.replace('-', '−')]
+    assert rows['quality'] == ['90 %', '90 %', '0 pp']
+    empty = Session(np.zeros(0), {})
+    assert '–' in comparison(both[0], Compared('none', empty, summarise(empty), {}))

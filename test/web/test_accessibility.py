@@ -183,6 +183,14 @@ def test_every_state_of_the_tab_video(dashboard, watch):
     assert problems_in_light_and_dark(page) == []
     words = page.get_by_test_id('video-summary').inner_text()
     assert words.count('mean') >= 2 and page.locator('.fer-video .fer-chart').get_attribute('aria-describedby')
+    boxes = page.get_by_role('region', name=Video.sessions).get_by_role('checkbox')
+    for count in range(2):
+        page.get_by_role('button', name=Video.keep_session).click()
+        boxes.nth(count).wait_for()
+    boxes.first.check()
+    boxes.last.check()
+    page.get_by_role('link', name=Video.compare).wait_for()
+    page.get_by_role('button', name='Remove').last.click()
     page.set_viewport_size({'width': 390, 'height': 844})
     assert problems_in_light_and_dark(page) == []
     page.get_by_role('button', name=Video.another).click()

@@ -43,6 +43,7 @@ class WebSettings:
     upload_seconds: float = _DEFAULTS['upload_seconds']
     upload_count: int = _DEFAULTS['upload_count']
     upload_ready: bool = _DEFAULTS['upload_ready']
+    sessions_dir: str = _DEFAULTS['sessions_dir']
     hide_faces: str = _DEFAULTS['hide_faces']
 
     def __post_init__(self) -> None:
@@ -67,6 +68,11 @@ class WebSettings:
         if self.recordings_dir:
             return Path(self.recordings_dir).expanduser().absolute()
         return Path(os.environ.get('ROS_HOME') or Path.home() / '.ros') / 'fer_ros' / 'recordings'
+
+    @property
+    def sessions(self) -> Path | None:
+        """Folder for sessions; None: they are kept in memory."""
+        return Path(self.sessions_dir).expanduser().absolute() if self.sessions_dir else None
 
     def is_proxy(self, address: str) -> bool:
         """Whether `address` is that of a trusted proxy."""

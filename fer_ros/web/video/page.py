@@ -19,15 +19,18 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from fer_ros.drawing.session_report import report
+from fer_ros.drawing.session_report import Compared, comparison, report
 from fer_ros.drawing.valence_plot import SILENCE
+from fer_ros.media.file_names import without_errno
 from fer_ros.media.rotation import ANGLES
 from fer_ros.recordings.output_files import MIN_LIFE
+from fer_ros.results import wire
 from fer_ros.results.session_summary import Session, SessionError, summarise
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import HiddenFaces, Video, VideoErrors
 from fer_ros.web.theme import CHART, palette
 from fer_ros.web.video.jobs import Jobs, JobsError, Limits, View
+from fer_ros.web.video.kept_sessions import KeptError, KeptSession, KeptSessions, now
 from fer_ros.web.video.notes import Notes, NotesError, markers_csv
 from fer_ros.web.video.uploads import UploadError, receive
 
@@ -61,12 +64,14 @@ class VideoPage:
     """
 
     def __init__(self, settings: WebSettings, limits: Limits | None = None) -> None:
+        self._folder = settings.sessions
         self.limits = limits or Limits.of(settings)
         self.jobs = Jobs(self.limits)
+        self.kept = KeptSessions(settings.sessions)
 
     def build(self) -> None:
         """Fill the tab, in a NiceGUI page."""
-        _VideoView(self.limits)
+        _VideoView(self.limits, self._folder)
 
     def routes(self) -> list[BaseRoute]:
         """Routes for the requests of the tab, below /video/."""
@@ -83,6 +88,10 @@ class VideoPage:
             Route('/video/{job}/mark', self._mark, methods=['POST']),
             Route('/video/{job}/unmark', self._unmark, methods=['POST']),
             Route('/video/{job}/name', self._name, methods=['POST']),
+            Route('/video/{job}/keep', self._keep, methods=['POST']),
+            Route('/video/kept.json', self._list_kept),
+            Route('/video/kept.html', self._show_kept),
+            Route('/video/forget', self._forget, methods=['POST']),
             Route('/video/{job}/{index:int}.jpg', self._picture),
             Route('/video/{job}/video.{suffix}', self._result),
         ]
@@ -213,6 +222,46 @@ class VideoPage:
                       [(marker.time_s, marker.text) for marker in notes.markers], view.message, styles, notes.names)
         return Response(text, media_type='text/html; charset=utf-8', headers=_attachment(view.name, 'html'))
 
+    def _keep(self, request: Request) -> Response:
+        if (found := self._read(request)) is None:
+            return _nothing()
+        session, styles, notes, view = found
+        try:
+            self.kept.keep(_owner(request), KeptSession(wire.shown(_title(view)), now(), session, styles, notes,
+                                                        view.message))
+        except KeptError:
+            return _error(VideoErrors.kept, 409)
+        except OSError as error:
+            return _error(VideoErrors.sessions_dir.format(problem=without_errno(error)), 507)
+        return JSONResponse({}, headers=_PRIVATE)
+
+    def _list_kept(self, request: Request) -> Response:
+        return JSONResponse({'sessions': [
+            {'id': name, 'title': one.title, 'when': one.when,
+             'seconds': float(one.session.times[-1]) if len(one.session.times) else 0.0}
+            for name, one in self.kept.of(_owner(request)).items()]}, headers=_PRIVATE)
+
+    def _show_kept(self, request: Request) -> Response:
+        """The report of one session, or the comparison of two."""
+        kept = self.kept.of(_owner(request))
+        asked = request.query_params.getlist('id')
+        if not 1 <= len(asked) <= 2 or any(name not in kept for name in asked):
+            return _nothing()
+        found = [Compared(f'{one.title}, {one.when}', one.session, summarise(one.session, one.notes.names, MIN_LIFE),
+                          one.styles, one.notes.names, [(marker.time_s, marker.text) for marker in one.notes.markers])
+                 for one in (kept[name] for name in asked)]
+        one = found[0]
+        text = comparison(*found) if len(found) == 2 else report(
+            one.title, one.session, one.summary, one.markers, kept[asked[0]].warning, one.styles, one.names)
+        return Response(text, media_type='text/html; charset=utf-8', headers=_PRIVATE)
+
+    def _forget(self, request: Request) -> Response:
+        try:
+            self.kept.forget(_owner(request), request.query_params.get('id', ''))
+        except OSError as error:
+            return _error(VideoErrors.sessions_dir.format(problem=without_errno(error)), 507)
+        return JSONResponse({}, headers=_PRIVATE)
+
     def _markers(self, request: Request) -> Response:
         if (found := self._read(request)) is None:
             return _nothing()
@@ -270,11 +319,13 @@ class VideoPage:
 class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CHART), 'fer-player': str(PLAYER)}):
     """The content of the tab, which fetches its data."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, folder: Path | None) -> None:
         super().__init__()
         texts = {name: value for name, value in vars(Video).items() if not name.startswith('_')}
         texts['hint'] = Video.hint.format(megabytes=limits.upload >> 20, minutes=limits.seconds / 60)
         texts['kept'] = Video.kept.format(minutes=round(limits.keep_s / 60), away=round(limits.away_s / 60))
+        texts['sessions_hint'] = (Video.sessions_memory if folder is None
+                                  else Video.sessions_folder.format(folder=folder))
         texts['hidden'] = getattr(HiddenFaces, limits.hide_faces)
         texts['too_large'] = VideoErrors.too_large.format(megabytes=limits.upload >> 20)
         self._props['texts'] = texts

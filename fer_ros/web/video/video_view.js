@@ -78,8 +78,9 @@ export default {
         <q-btn v-if="markers.length" no-caps outline icon="download" type="a" :label="texts.markers_csv"
           :href="address('markers.csv')" download/>
       </div>
-      <div class="fer-buttons"><q-btn no-caps outline icon="upload" :label="texts.another"
-        @click="ask(() => {})"/></div>
+      <div class="fer-buttons"><q-btn v-if="!active" no-caps outline icon="inventory_2" :label="texts.keep_session"
+        @click="keep"/><q-btn no-caps outline icon="upload" :label="texts.another" @click="ask(() => {})"/></div>
+      <p v-if="keptText" role="status">{{ keptText }}</p>
       <p class="fer-empty">{{ texts.kept }}</p>
     </section>
 
@@ -188,6 +189,28 @@ export default {
     </section>
   </template>
 
+  <section v-if="sessions.length" class="fer-card fer-sessions" :aria-label="texts.sessions">
+    <h2>{{ texts.sessions }}</h2>
+    <p class="fer-empty">{{ texts.sessions_hint }} {{ texts.sessions_choose }}</p>
+    <ul class="fer-list">
+      <li v-for="one in sessions" :key="one.id">
+        <label class="fer-check fer-grow"><input type="checkbox" v-model="chosen" :value="one.id"
+          :disabled="chosen.length === 2 && !chosen.includes(one.id)"
+          :aria-label="texts.session_choose.replace('{title}', sessionItem(one))"> {{ sessionItem(one) }}</label>
+        <q-btn round flat icon="open_in_new" type="a" target="_blank" :href="'/video/kept.html?id=' + one.id"
+          :aria-label="texts.session_open.replace('{title}', sessionItem(one))"/>
+        <template v-if="removing === one.id">
+          <q-btn no-caps outline :label="texts.marker_cancel" @click="removing = ''"/>
+          <q-btn no-caps unelevated color="negative" :label="texts.session_forget" @click="forget(one.id)"/>
+        </template>
+        <q-btn v-else round flat icon="delete" @click="removing = one.id"
+          :aria-label="texts.session_remove.replace('{title}', sessionItem(one))"/>
+      </li>
+    </ul>
+    <div v-if="chosen.length === 2" class="fer-buttons"><q-btn no-caps unelevated color="primary" icon="compare"
+      type="a" target="_blank" :label="texts.compare" :href="'/video/kept.html?id=' + chosen.join('&id=')"/></div>
+  </section>
+
   <dialog ref="dialog" class="fer-dialog" aria-labelledby="fer-ask" @close="after = null">
     <h2 id="fer-ask">{{ texts.replace.replace("{name}", shownName) }}</h2>
     <p>{{ texts.replace_hint }}</p>
@@ -222,6 +245,10 @@ export default {
       session: null, // the newest of session.json
       draft: null, // a marker that is being written
       noteProblem: "",
+      sessions: [], // that are kept
+      chosen: [], // ids of those to compare
+      removing: "", // id of the one to remove, until the user agrees
+      keptText: "", // what became of the wish to keep one
       keys: keysOn(),
       speeds: SPEEDS,
       step: STEP,
@@ -278,7 +305,7 @@ export default {
     this.resizer.observe(this.$refs.root);
     this.theme = new MutationObserver(() => this.draw());
     this.theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    this.watch();
+    this.watch().then(() => this.listSessions()).catch(() => {});
   },
 
   deactivated() { // another tab is shown
@@ -309,6 +336,31 @@ export default {
         .replace("{start}", clock(found[0])) : "–";
     },
     address(what) { return `/video/${this.job.id}/${what}`; },
+
+    // Sessions that are kept
+
+    sessionItem({ title, when, seconds }) {
+      return this.texts.session_item.replace("{title}", title).replace("{when}", when)
+        .replace("{length}", clock(seconds));
+    },
+
+    async listSessions() {
+      const response = await fetch("/video/kept.json");
+      if (!response.ok) return;
+      this.sessions = (await response.json()).sessions;
+      this.chosen = this.chosen.filter((id) => this.sessions.some((one) => one.id === id));
+    },
+
+    async keep() {
+      const response = await fetch(this.address("keep"), { method: "POST" });
+      this.keptText = response.ok ? this.texts.session_kept : message(await response.text());
+      await this.listSessions();
+    },
+
+    async forget(id) {
+      await fetch("/video/forget?id=" + id, { method: "POST" });
+      await this.listSessions();
+    },
 
     // The job
 
@@ -500,7 +552,7 @@ export default {
       this.playing = this.following = false;
       this.player = this.range = this.loop = this.session = this.draft = this.hover = null;
       this.hidden = [];
-      this.noteProblem = "";
+      this.noteProblem = this.keptText = "";
       this.chart?.dispose();
       this.chart = null;
       for (const frame of this.frames.values()) frame?.close?.();

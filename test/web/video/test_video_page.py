@@ -124,10 +124,13 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         _a_reload_comes_back_to_the_frame(page)
         _nobody_else_sees_it(watch(), dashboard, [url for url in browser.requests if '/video/' in url])
         _results_are_not_lost_by_accident(page, browser, dashboard, good)
+        for _ in range(2):
+            page.get_by_role('button', name=Video.keep_session).click()
         page.get_by_role('button', name=Video.another).click()
         page.get_by_role('button', name=Video.remove).click()
         page.get_by_label(Video.upload).wait_for()
         wait_until(lambda: uploads(temporary) == [])
+        _sessions_are_opened_again_and_compared(page, browser, watch, dashboard)
         _watched_while_it_is_analysed(page)
         assert _unexpected(browser.errors) == []
         assert dashboard.end() == 0
@@ -141,6 +144,34 @@ def _unexpected(errors: list[str]) -> list[str]:
 
 def done(page) -> None:
     page.get_by_role('link', name=Video.csv, exact=True).wait_for(timeout=1000 * PATIENCE)
+
+
+def _sessions_are_opened_again_and_compared(page, browser, watch, dashboard) -> None:
+    page.reload()
+    sessions = page.get_by_role('region', name=Video.sessions)
+    sessions.get_by_role('listitem').nth(1).wait_for()
+    with browser.context.expect_page() as opened:
+        sessions.get_by_role('link', name='Open').first.click()
+    opened.value.get_by_role('heading', level=1, name='faces.mp4').wait_for()
+    assert opened.value.locator('polyline').count() == 2 and opened.value.get_by_text('Ada').count() > 0
+    for box in sessions.get_by_role('checkbox').all():
+        box.check()
+    with browser.context.expect_page() as opened:
+        sessions.get_by_role('link', name=Video.compare).click()
+    opened.value.get_by_role('heading', level=1, name='Comparison').wait_for()
+    assert opened.value.get_by_role('img').count() == 2
+    assert opened.value.get_by_role('row').filter(has_text='mean valence').inner_text().endswith('0.00')
+    address = opened.value.url.removeprefix(dashboard.url)
+    for one in browser.context.pages[1:]:
+        one.close()
+    other = open_video(watch(), dashboard)
+    other.get_by_label(Video.upload).wait_for()
+    assert other.evaluate('async (url) => (await fetch(url)).status', address) == 404, "another browser's"
+    assert not other.get_by_role('region', name=Video.sessions).is_visible()
+    sessions.get_by_role('button', name='Remove').first.click()
+    sessions.get_by_role('button', name=Video.session_forget).click()
+    sessions.get_by_role('listitem').nth(1).wait_for(state='detached')
+    assert sessions.get_by_role('listitem').count() == 1
 
 
 def _watched_while_it_is_analysed(page) -> None:
