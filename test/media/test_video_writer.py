@@ -1,6 +1,4 @@
-import base64
 import resource
-import shutil
 import sys
 
 import numpy as np
@@ -159,44 +157,3 @@ def test_a_full_disk_leaves_no_half_file(tmp_path, limit):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
-
-
-def chromium() -> str | None:
-    return shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-
-
-@pytest.mark.processes
-@pytest.mark.skipif(chromium() is None, reason='no Chromium')
-def test_chromium_plays_it_with_its_times(tmp_path):
-    playwright = pytest.importorskip('playwright.sync_api')
-    recorded(tmp_path / 'a.mp4', *((grey(20 * i), i / 5) for i in range(10)), (grey(250), 4.0), (grey(0), 5.0))
-    data = base64.b64encode((tmp_path / 'a.mp4').read_bytes()).decode()
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch(executable_path=chromium(), args=['--no-sandbox'])
-        except playwright.Error as error:  # Ubuntu's is a stub that asks for a snap
-            pytest.skip(f'Chromium does not start: {error.message.splitlines()[0]}')
-        try:
-            page = browser.new_page()
-            page.set_content(f'<video muted src="data:video/mp4;base64,{data}"></video>')
-            found = page.evaluate("""async () => {
-                const video = document.querySelector('video'), found = [];
-                const canvas = document.createElement('canvas').getContext('2d');
-                await new Promise((done, failed) => {
-                    if (video.readyState >= 2) done();
-                    video.onloadeddata = done;
-                    video.onerror = () => failed(video.error.message);
-                });
-                for (const time of [0.1, 1.1, 4.5]) {
-                    const shown = new Promise(done => video.requestVideoFrameCallback(done));
-                    await new Promise(done => { video.onseeked = done; video.currentTime = time; });
-                    await Promise.race([shown, new Promise(done => setTimeout(done, 5000))]);
-                    canvas.drawImage(video, 0, 0);
-                    found.push(canvas.getImageData(32, 24, 1, 1).data[1]);
-                }
-                return [video.duration, video.videoWidth, video.videoHeight, ...found];
-            }""")
-        finally:
-            browser.close()
-    assert found == pytest.approx([5.2, 64, 48, 0, 100, 250], abs=8)
-    assert found[0] == pytest.approx(5.0, abs=0.3)

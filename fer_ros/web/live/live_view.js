@@ -176,7 +176,7 @@ export default {
       back: false,
       dark: false,
       paused: false,
-      video: true, // whether a recording has one
+      video: false, // whether a recording has one: images are stored only when somebody asks for it
       pictureShown: false,
       hover: null, // what is told of the moment under the mouse
     };

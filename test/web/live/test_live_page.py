@@ -125,6 +125,7 @@ def test_pictures_are_received_only_while_someone_looks(dashboard, fer, browser)
 def test_a_recording_is_seen_in_every_browser_and_downloaded(dashboard, fer, browser, watch):
     one, other = (b.open(dashboard.url) for b in (browser, watch()))
     receiving(one)
+    one.get_by_label('with video').check()
     one.get_by_role('button', name='Record', exact=True).click()
     other.get_by_role('button', name='Stop').wait_for()
     other.get_by_text('Recordings are shared by all browsers').wait_for()
