@@ -79,6 +79,7 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     emotion, valence = page.get_by_test_id('emotion'), page.get_by_test_id('valence')
     page.get_by_text('happy 90 %').wait_for()  # the primary face
     assert valence.inner_text() == '+0.80'
+    page.get_by_role('radio', name=re.compile('^fb ')).wait_for()
     page.keyboard.press('2')  # the second of the list
     page.get_by_text('sad 90 %').wait_for()
     assert valence.inner_text() == '−0.80'
