@@ -13,6 +13,8 @@ PERIOD = 5.0
 LOGGERS = ('uvicorn.error', 'asyncio', 'engineio.server', 'socketio.server', 'nicegui')
 LONGEST = 200
 """Maximum characters of a text from elsewhere."""
+_AT_THE_END = 'timeout graceful shutdown exceeded'
+"""Said by the server, as an error, when it ends while somebody is connected, which is nothing wrong."""
 _PACKAGE = str(Path(__file__).parents[2])
 _KINDS = 100
 
@@ -35,6 +37,8 @@ class Throttle(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is logged; shortens it."""
+        if _AT_THE_END in str(record.msg):
+            return False
         error = record.exc_info[1] if record.exc_info else None
         kind = (record.pathname, record.lineno, type(error))
         now = self._clock()

@@ -46,3 +46,9 @@ def test_an_exception_of_a_library_is_one_line_and_one_of_this_package_has_its_t
     assert len(texts[0].splitlines()) == 1 and len(texts[0]) < 2 * LONGEST + 50 and texts[0].isprintable()
     assert texts[0].startswith('junk: ValueError: invalid literal')
     assert 'Traceback' in texts[1] and 'page.py' in texts[1]
+
+
+def test_an_end_while_somebody_is_connected_is_no_error(log):
+    logger, texts, _ = log
+    logger.error('Cancel %s running task(s), timeout graceful shutdown exceeded', 0)
+    assert texts == []
