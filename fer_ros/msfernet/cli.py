@@ -1,8 +1,9 @@
-"""What the command lines of the network share: errors in one line, and the choice of a device."""
+"""What the command lines of the network share: errors in one line, optional packages, and the choice of a device."""
 
 import argparse
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NoReturn
 
 import torch
@@ -41,6 +42,17 @@ def run(program: str, work: Callable[[], None], *, stopped: str = 'stopped') -> 
         print(f'{program}: {stopped}', file=sys.stderr)
         return 130
     return 0
+
+
+def require(*packages: str) -> None:
+    """Check that optional packages are installed.
+
+    Raises:
+        ValueError: some are not; the message says how to install them.
+    """
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise ValueError(f'{" and ".join(missing)} not installed: pip install {" ".join(missing)}')
 
 
 def device_named(name: str) -> torch.device:

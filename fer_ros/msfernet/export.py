@@ -18,7 +18,6 @@ import io
 import json
 import sys
 import warnings
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS
-from fer_ros.msfernet.cli import Parser, run
+from fer_ros.msfernet.cli import Parser, require, run
 from fer_ros.msfernet.network import MSFERNet, Output
 from fer_ros.msfernet.preprocessing import standardised
 from fer_ros.msfernet.weights import Model, load_model
@@ -147,9 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> None:
-    missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
-    if missing:
-        raise ValueError(f'{" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+    require('onnx', 'onnxruntime')
     model = load_model(options.model)
     serialised = onnx_bytes(model)
     difference = max(largest_difference(model, serialised, batch=batch) for batch in (1, 5))

@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _write(options: argparse.Namespace) -> None:
-    if find_spec('onnx') is None:
-        raise ValueError('onnx not installed: pip install onnx')
     from fer_ros.atomic_files import write_file
+    from fer_ros.msfernet.cli import require
     from fer_ros.msfernet.export import graph_onnx
+    require('onnx')
     architecture = read_weights(options.model).architecture
     out = options.out / _name(architecture)
     write_file(out, graph_onnx(architecture))

@@ -14,7 +14,6 @@ import json
 import logging
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from fer_ros.atomic_files import write_file
 from fer_ros.msfernet import conditions, data
-from fer_ros.msfernet.cli import Parser, run
+from fer_ros.msfernet.cli import Parser, require, run
 from fer_ros.msfernet.export import probabilities_onnx
 from fer_ros.msfernet.prepared_graph import QUANTISED_OF, quantised_path
 from fer_ros.msfernet.weights import load_model
@@ -103,9 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _quantise(options: argparse.Namespace) -> None:
-    missing = [name for name in ('onnx', 'onnxruntime') if find_spec(name) is None]
-    if missing:
-        raise ValueError(f'{" and ".join(missing)} not installed: pip install {" ".join(missing)}')
+    require('onnx', 'onnxruntime')
     load_model(options.model)
     faces = calibration_faces(data.load(options.data, options.split, progress=True).images)
     logging.disable(logging.WARNING)  # onnxruntime recommends what was done already
