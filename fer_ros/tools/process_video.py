@@ -9,7 +9,6 @@ damaged, 2 invalid arguments, 130 and 143 interrupted.
 """
 
 import argparse
-import io
 import os
 import signal
 import sys
@@ -19,27 +18,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fer_ros.media.file_names import utf8, without_errno
+from fer_ros.media.file_names import without_errno
 from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.recordings.inputs import Found, Input, search
 from fer_ros.recordings.process_pool import Outcome, PoolError, process_all
 from fer_ros.recordings.processing import FORMATS, Settings, finished
 from fer_ros.recordings.recordings_table import write_table
 from fer_ros.results import faces_parquet
-from fer_ros.results.wire import shown
+from fer_ros.tools.terminal import replace_unprintable, visible
 
 _PARAMETERS = by_name(FER_NODE)
 _SKIPPED = 10
 """Files that are named of those skipped in folders."""
-_LONGEST_LINE = 4000
-"""Characters of a message."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
-    for stream in (sys.stdout, sys.stderr):  # names may have characters that the terminal lacks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors='backslashreplace')
+    replace_unprintable()
     options = _parse(args)
     folder = options.output.expanduser()
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
@@ -80,7 +75,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _tell_skipped(found: Found) -> None:
     if found.skipped:
-        names = ', '.join(map(_visible, found.skipped[:_SKIPPED]))
+        names = ', '.join(map(visible, found.skipped[:_SKIPPED]))
         more = len(found.skipped) - _SKIPPED
         print(f'{len(found.skipped)} files are neither recordings nor photos: {names}'
               + (f' and {more} more' if more > 0 else ''))
@@ -91,11 +86,6 @@ def _finished(item: Input, folder: Path, settings: Settings) -> bool:
         return finished(item, folder, settings)
     except OSError:  # it was removed meanwhile, which reading it reports
         return False
-
-
-def _visible(text: str) -> str:
-    """`text` on one line of a terminal: bytes that are not UTF-8 as ``\\xe9``, without control characters."""
-    return shown(utf8(text), _LONGEST_LINE)
 
 
 def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings, jobs: int) -> int:
@@ -132,9 +122,9 @@ def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings
     if failed:
         print(f'{len(failed)} of {len(items) + len(broken)} inputs failed or are damaged:', file=sys.stderr)
         for text in failed:
-            print(f'  {_visible(text)}', file=sys.stderr)
+            print(f'  {visible(text)}', file=sys.stderr)
     if received and (interrupted or any(item.kind != 'camera' for item in items)):
-        print(_visible(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume'),
+        print(visible(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume'),
               file=sys.stderr)
         return 128 + received[0]
     return 1 if failed else 0
@@ -176,7 +166,7 @@ def _line(item: Input, summary: dict) -> str:
 
 
 def _fail(error: str) -> int:
-    print(f'process_video: {_visible(error)}', file=sys.stderr)
+    print(f'process_video: {visible(error)}', file=sys.stderr)
     return 1
 
 

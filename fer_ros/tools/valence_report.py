@@ -7,26 +7,20 @@ arguments.
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from fer_ros.atomic_files import write_file
 from fer_ros.drawing.study_report import study_report
-from fer_ros.media.file_names import utf8, without_errno
+from fer_ros.media.file_names import without_errno
 from fer_ros.recordings.study_files import StudyError, read_groups, read_study
-from fer_ros.results.wire import shown
-
-_LONGEST_LINE = 4000
-"""Characters of a message."""
+from fer_ros.tools.terminal import replace_unprintable, visible
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
-    for stream in (sys.stdout, sys.stderr):  # names may have characters that the terminal lacks
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors='backslashreplace')
+    replace_unprintable()
     options = _parse(args)
     folder, out = options.folder.expanduser(), options.out.expanduser()
     groups_file = None if options.groups is None else options.groups.expanduser()
@@ -49,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
         _tell(f'left out, since it is not finished: {name}')
     for text in study.damaged:
         _tell(text)
-    print(shown(utf8(f'{out}: {len(names)} sessions'), _LONGEST_LINE))
+    print(visible(f'{out}: {len(names)} sessions'))
     return 1 if study.damaged else 0
 
 
@@ -59,7 +53,7 @@ def _fail(error: str) -> int:
 
 
 def _tell(text: str) -> None:
-    print(f'valence_report: {shown(utf8(text), _LONGEST_LINE)}', file=sys.stderr)
+    print(f'valence_report: {visible(text)}', file=sys.stderr)
 
 
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
