@@ -30,6 +30,16 @@ export function switchKeys(on) {
   else localStorage.setItem(KEYS, "1");
 }
 
+// The template of their list, with the switch; for a component with keys, setKeys and texts.
+export const SHORTCUTS = `
+<details class="fer-hint">
+  <summary>{{ texts.shortcuts }}</summary>
+  <label class="fer-check"><input type="checkbox" :checked="keys" @change="setKeys($event.target.checked)">
+    {{ texts.keys_on }}</label>
+  <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
+    <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
+</details>`;
+
 // An option for ECharts.
 //   lines: [{id, light, dark, dash, smoothed: [[time, valence] or [null, null]], raw: the same}]
 //   axis: options of the time axis that differ from the default

@@ -1,7 +1,7 @@
 // The content of the tab Live. It fetches image and values itself, the next one after the last was shown, so that a
 // slow browser receives fewer of them.
 import { echarts } from "nicegui-echart";
-import { keysOn, shade, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { keysOn, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
 
 const NEAR = 0.5; // seconds up to which a value is that of a moment
 const PERIOD = 200; // ms between two updates of lines and numbers
@@ -154,13 +154,7 @@ export default {
       </template>
       <span v-if="webcam.problem" role="alert">{{ texts.webcam_problem.replace("{problem}", webcam.problem) }}</span>
     </div>
-    <details class="fer-hint">
-      <summary>{{ texts.shortcuts }}</summary>
-      <label class="fer-check"><input type="checkbox" :checked="keys" @change="setKeys($event.target.checked)">
-        {{ texts.keys_on }}</label>
-      <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
-        <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
-    </details>
+    ${SHORTCUTS}
   </section>
 </div>`,
 

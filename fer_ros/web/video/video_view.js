@@ -1,7 +1,7 @@
 // The content of the tab Video: choice of a video, and the player with image, lines and summary, which grow while the
 // video is analysed.
 import { echarts } from "nicegui-echart";
-import { keysOn, shade, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { keysOn, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
 import { drawFaces, find, moved, pinched, Recording, zoomed } from "fer-player";
 
 const SOON = 400; // ms between two looks at a job that goes on
@@ -128,13 +128,7 @@ export default {
         <q-btn v-if="loop" no-caps outline icon="repeat" :label="texts.loop_end" @click="endLoop"/>
         <q-btn no-caps outline icon="flag" :label="texts.marker_new" @click="draftMarker"/>
       </div>
-      <details class="fer-hint">
-        <summary>{{ texts.shortcuts }}</summary>
-        <label class="fer-check"><input type="checkbox" :checked="keys" @change="setKeys($event.target.checked)">
-          {{ texts.keys_on }}</label>
-        <dl class="fer-keys"><div v-for="[key, meaning] in texts.shortcut_list" :key="key">
-          <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
-      </details>
+      ${SHORTCUTS}
     </section>
 
     <section class="fer-card fer-markers" :aria-label="texts.markers">
