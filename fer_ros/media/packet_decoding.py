@@ -51,7 +51,7 @@ class PacketDecoder:
             self._context = self._create()
         except PyAvMissing as error:
             raise ConversionError(f'{packet_format} packets: {error}') from error
-        except Exception as error:  # UnknownCodecError, which is a ValueError
+        except self._av.codec.codec.UnknownCodecError as error:
             raise ConversionError(f'{packet_format} packets: FFmpeg has no decoder for them ({error})') from error
         self._convert = FrameConverter()
         self._tags: dict[int, Any] = {}
