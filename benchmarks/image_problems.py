@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import rated_faces
 from fer_ros.emotions import decide
-from fer_ros.msfernet import data
 from fer_ros.msfernet.conditions import Change, defocus, motion
 from fer_ros.msfernet.errors import DataError
-from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.perception import PipelineError
 from fer_ros.perception import image_problems as problems
 from fer_ros.perception.detection import FaceDetector, create_detector
@@ -89,17 +88,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--split', default='validation')
     options = parser.parse_args(arguments)
     try:
-        faces = data.load(options.data, options.split, votes=options.votes)
+        images, labels = rated_faces.load(options.data, options.votes, options.split)
         recognizer, detector = EmotionRecognizer('', 'cpu'), create_detector('short')
     except (DataError, PipelineError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    labels = plurality(faces.votes)
-    counted = labelled(labels)
-    print(f'{counted.sum()} faces\n\n| | accuracy | found | brightness | overexposed | sharpness | called dark | '
+    print(f'{len(images)} faces\n\n| | accuracy | found | brightness | overexposed | sharpness | called dark | '
           'overexposed | blurred | small |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |')
     for name in tqdm(CHANGES, file=sys.stderr):
-        print(measure(name, faces.images[counted], labels[counted], recognizer, detector), flush=True)
+        print(measure(name, images, labels, recognizer, detector), flush=True)
     detector.close()
     return 0
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks import rated_faces
 from benchmarks.machine import described, machine
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import decide
-from fer_ros.msfernet import conditions, data
+from fer_ros.msfernet import conditions
 from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.model_card import fill
-from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.perception.recognition import EmotionRecognizer
 
 BATCHES = (1, 8)
@@ -43,11 +43,7 @@ def times(recognizers: dict[str, EmotionRecognizer]) -> list[str]:
 
 def report(options: argparse.Namespace) -> str:
     """Both tables, Markdown."""
-    faces = data.load(options.data, 'validation', votes=options.votes, progress=True)
-    if faces.votes is None:
-        raise ValueError(f'{options.data} has no votes: give their table as --votes')
-    labels = plurality(faces.votes)
-    images, labels = faces.images[labelled(labels)], labels[labelled(labels)]
+    images, labels = rated_faces.load(options.data, options.votes)
     recognizers = {name: EmotionRecognizer(options.model, 'cpu', precision=name) for name in ('float32', 'int8')}
     lines = [f'{len(images)} faces; {described(machine())}; one thread.', '',
              '| faces at once | float32, per face | int8, per face | ratio |', '| ---: | ---: | ---: | ---: |',

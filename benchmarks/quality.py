@@ -18,13 +18,13 @@ import numpy as np
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
+from benchmarks import rated_faces
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import decide
-from fer_ros.msfernet import conditions, data
+from fer_ros.msfernet import conditions
 from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.evaluate import predict
 from fer_ros.msfernet.model_card import fill
-from fer_ros.msfernet.votes import labelled, plurality
 from fer_ros.msfernet.weights import Model, load_model
 from fer_ros.package_files import shared_file
 from fer_ros.perception import quality
@@ -57,19 +57,16 @@ def cases() -> dict[str, tuple[conditions.Change, float]]:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    faces = data.load(options.data, 'validation', votes=options.votes, progress=True)
-    if faces.votes is None:
-        raise ValueError(f'{options.data} has no votes: give their table as --votes')
-    labels = plurality(faces.votes)
-    chosen = np.flatnonzero(labelled(labels))
-    chosen = chosen[::max(1, len(chosen) // options.faces)]
+    images, labels = rated_faces.load(options.data, options.votes)
+    step = max(1, len(images) // options.faces)
+    images, labels = images[::step], labels[::step]
     model = load_model(options.model or shared_file('models/msfernet.safetensors'))
-    fitted = np.arange(len(chosen)) % 2 == 0
+    fitted = np.arange(len(images)) % 2 == 0
     generator = np.random.default_rng(1)
     rows, values, targets, seconds, clipped = [], [], [], [], {}
     for name, (change, side) in tqdm(cases().items(), unit='condition'):
-        crops = np.array([change(face, generator) for face in faces.images[chosen]], np.uint8)
-        right = decide(predict(model, crops).raters) == labels[chosen]
+        crops = np.array([change(face, generator) for face in images], np.uint8)
+        right = decide(predict(model, crops).raters) == labels
         started = time.perf_counter()
         terms = quality.terms(quality.features(crops, [side] * len(crops)))
         seconds.append((time.perf_counter() - started) / len(crops))
@@ -102,7 +99,7 @@ def _measure(options: argparse.Namespace) -> None:
         f'{rank:.2f}; {1e6 * np.median(seconds):.0f} µs per face.', '',
         '| condition | quality, mean ± sd | agreement with the raters |', '| --- | ---: | ---: |',
         *(f'| {name} | {value.mean():.2f} ± {value.std():.2f} | {100 * right:.1f} % |' for name, value, right in told)))
-    scores = covered(faces.images[chosen], labels[chosen], model)
+    scores = covered(images, labels, model)
     print(text, scores, sep='\n\n')
     if options.docs:
         filled = fill(options.docs.read_text(encoding='utf-8'), 'quality', text)
