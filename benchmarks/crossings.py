@@ -10,7 +10,7 @@ follow.
 import argparse
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -42,6 +42,11 @@ def crossing(size: float, gap: float, order: tuple[str, ...]) -> Iterator[tuple[
                {name: np.array(stage.face_box(place)) for name, place in places.items()})
 
 
+def nearest(box: Sequence[float], boxes: dict[str, np.ndarray]) -> str:
+    """Whose box of a frame of `crossing` is closest to `box`."""
+    return min(boxes, key=lambda name: np.abs(boxes[name] - box)[:2].sum())
+
+
 def switched(settings: PipelineSettings, size: float, gap: float, order: tuple[str, ...]) -> tuple[int, int]:
     """Numbers of ids that were switched, and of ids in all."""
     owners: dict[str, set[str]] = {}
@@ -51,8 +56,7 @@ def switched(settings: PipelineSettings, size: float, gap: float, order: tuple[s
             if np.abs(boxes['astronaut'] - boxes['hopper'])[:2].max() < APART * size:
                 continue
             for face in faces:
-                owner = min(boxes, key=lambda name: np.abs(boxes[name] - face.box)[:2].sum())
-                owners.setdefault(face.face_id, set()).add(owner)
+                owners.setdefault(face.face_id, set()).add(nearest(face.box, boxes))
     return sum(len(owner) > 1 for owner in owners.values()), len(owners)
 
 

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from fer_ros.media.built_in_clip import Placement, Stage
+from benchmarks.crossings import crossing, nearest
 from fer_ros.perception.detection import Detection, create_detector
 from fer_ros.perception.tracking import FaceTracker
 
@@ -147,21 +147,6 @@ def test_tracks_say_when_they_were_seen(tracker):
     assert (track.first_seen, track.last_seen, track.box) == (1.0, 1.5, (101, 100, 100, 100))
 
 
-def crossing(gap, order):
-    """Frames in which two portraits cross the picture, one `gap` picture heights above the other."""
-    stage = Stage(640, 480)
-    for i in range(200):
-        done = i / 199
-        places = {'astronaut': Placement('astronaut', 0.15 + 0.7 * done, 0.5 - gap / 2, 120),
-                  'hopper': Placement('hopper', 0.85 - 0.7 * done, 0.5 + gap / 2, 130)}
-        yield (stage.draw([places[name] for name in order]),
-               {name: np.array(stage.face_box(place)) for name, place in places.items()})
-
-
-def nearest(track, boxes):
-    return min(boxes, key=lambda name: np.abs(boxes[name] - track.box)[:2].sum())
-
-
 @pytest.mark.parametrize(('gap', 'order'), [(0.5, ('astronaut', 'hopper')), (0.05, ('astronaut', 'hopper')),
                                             (0.05, ('hopper', 'astronaut'))])
 def test_portraits_crossing_seen_by_the_real_detector(gap, order):
@@ -169,12 +154,12 @@ def test_portraits_crossing_seen_by_the_real_detector(gap, order):
     detector, tracker = create_detector('short'), FaceTracker(3.0, deterministic_ids=True)
     seen = {'astronaut': set(), 'hopper': set()}
     both = 0
-    for i, (image, boxes) in enumerate(crossing(gap, order)):
+    for i, (image, boxes) in enumerate(crossing(130.0, gap, order)):
         tracks = tracker.update(detector.detect(image), i / 30)
         both += len(tracks) == 2
         if np.abs(boxes['astronaut'] - boxes['hopper'])[0] > 60 or gap > 0.3:
             for track in tracks:
-                seen[nearest(track, boxes)].add(track.face_id)
+                seen[nearest(track.box, boxes)].add(track.face_id)
     detector.close()
     assert both == 200 if gap > 0.3 else 100 < both < 190
     assert sorted(map(len, seen.values())) == [1, 1]
