@@ -104,15 +104,19 @@ _faster: dict[str, bool] = {}
 
 
 def _time(one: Any, other: Any) -> float:
-    """Time of a face in one session relative to that in another, in turns, so that a load from elsewhere meets both."""
+    """Time of a face in one session relative to that in another.
+
+    Of processor time of this thread, in which sessions run: libraries that are being imported beside it, and other
+    programs, would let both seem equally slow.
+    """
     face = np.random.default_rng(0).integers(0, 256, (1, INPUT_SIZE, INPUT_SIZE), np.uint8)
     ratios = []
     for run in range(_RUNS):
         seconds = []
         for session in (one, other):
-            started = time.perf_counter()
+            started = time.thread_time()
             session.run(None, {'faces': face})
-            seconds.append(time.perf_counter() - started)
+            seconds.append(time.thread_time() - started)
         if run:  # the first allocates memory
             ratios.append(seconds[0] / seconds[1])
     return statistics.median(ratios)
