@@ -275,9 +275,9 @@ class FerNode(LifecycleNode):
         self.get_logger().warning(f'frame on {self._topic} ignored: {error}', throttle_duration_sec=LOG_PERIOD)
 
     def _log_failure(self, error: Exception) -> None:
-        self.monitor.bad(repr(error))
-        self.get_logger().error(f'frame on {self._topic} ignored because of an internal error: {error!r}',
-                                throttle_duration_sec=LOG_PERIOD)
+        text = str(error) if isinstance(error, PipelineError) else f'internal error: {error!r}'
+        self.monitor.bad(text)
+        self.get_logger().error(f'frame on {self._topic} cannot be processed: {text}', throttle_duration_sec=LOG_PERIOD)
 
 
 def create() -> FerNode:

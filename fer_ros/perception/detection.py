@@ -18,6 +18,8 @@ BLAZEFACE = ('short', 'full')
 DETECTORS = (*BLAZEFACE, 'yunet')
 LOWEST_CONFIDENCE = 0.05
 """Detectors return everything above this score, so that `confidence` can change without creating them again."""
+LONGEST_SIDE = 32766
+"""Pixels: of a longer image OpenCV's `remap` fails, and with it MediaPipe ends the process."""
 _CONFIDENCE: float = defaults(FER_NODE)['detection_confidence']
 _YUNET_SIDE: int = defaults(FER_NODE)['yunet_side']
 
@@ -120,6 +122,9 @@ class MediaPipeDetector:
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         """Detect faces, best score first. Raises DetectorError."""
+        if max(image.shape[:2]) > LONGEST_SIDE:
+            raise DetectorError(f'MediaPipe takes images of at most {LONGEST_SIDE} pixels a side, got '
+                                f'{image.shape[1]}×{image.shape[0]}: scale them down')
         try:
             found = self._detector.process(self._to_rgb(image)).detections or ()
         except (RuntimeError, ValueError) as error:

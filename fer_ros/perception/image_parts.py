@@ -19,6 +19,10 @@ SAME = 0.3
 """Intersection over union from which on two bounding boxes are of one face."""
 MOST_DIFFERENT = 3.0
 """Sides of one face's bounding boxes differ by at most this factor."""
+LEAST_TILE = 16
+"""Pixels: no face in a smaller tile can be classified."""
+MOST_TILES = 16
+"""Of a very long picture, which is not cut into more. A usual image has two to six."""
 Part = tuple[int, int, int, int]
 
 
@@ -28,17 +32,20 @@ def tiles(width: int, height: int, share: float) -> list[Part]:
     Args:
         width, height: of the image, pixels.
         share: above 0, at most 1. A square is never higher than the image.
+
+    Returns:
+        None for an image that is narrower than `LEAST_TILE`; `MOST_TILES`, with gaps, for one that would need more.
     """
-    side = max(1, min(math.ceil(share * max(width, height)), width, height))
-    if min(width, height) < 2 / 3 * side:  # so that no narrow picture is cut into very many
-        side = min(width, height)
+    side = min(math.ceil(share * max(width, height)), width, height)
+    if side < LEAST_TILE:
+        return []
     return [(left, top, left + side, top + side)
             for top in _starts(height, side) for left in _starts(width, side)]
 
 
 def _starts(length: int, side: int) -> list[int]:
     # Neighbours overlap by a fifth at least: a face at the border of one is whole in the other.
-    count = 1 if length <= side else 1 + math.ceil((length - side) / (0.8 * side))
+    count = 1 if length <= side else min(1 + math.ceil((length - side) / (0.8 * side)), MOST_TILES)
     return [round(index * (length - side) / max(count - 1, 1)) for index in range(count)]
 
 

@@ -174,7 +174,7 @@ class FaceSearch:
     def _tiles(self, frame: '_Frame', *, every: bool) -> list[Part]:
         """The tiles that are looked at in this frame: every one, or the next."""
         parts = tiles(frame.width, frame.height, TILE)
-        if every:
+        if every or not parts:
             return parts
         self._tile = (self._tile + 1) % len(parts)
         return [parts[self._tile]]

@@ -101,7 +101,7 @@ class Node:
             if number % 100 == 0:
                 self.answers(camera, good)
         assert self.count('received') >= before + number
-        assert self.count('bad') > number / 4, 'it has looked at many of them'
+        assert self.count('bad') > number / 10, 'it has looked at many of them'
         assert self.program.peak_memory < memory + MEMORY
 
     def answers(self, camera, good) -> None:

@@ -202,6 +202,13 @@ def test_tiny_images_are_answered(session):
         assert (frame.width, frame.height, frame.faces) == (width, height, ())
 
 
+def test_an_image_too_long_for_the_detector_ends_nothing(session):
+    for _ in range(3):
+        session.send(to_message(np.zeros((2, 40_000, 3), np.uint8), session.robot.header()))
+        session.robot.spin(0.2)
+    assert len(session.wait_for_answer(session.good()).faces) == 1
+
+
 def test_when_images_come_too_fast_the_newest_is_answered(session):
     session.robot.show(session.camera, NOBODY, seconds=0.3)
     session.forget()

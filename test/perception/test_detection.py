@@ -57,6 +57,17 @@ def test_odd_sizes(detector, shape):
     assert detector.detect(np.zeros((*shape, 3), np.uint8)) == []
 
 
+@pytest.mark.parametrize('shape', [(2, 40_000), (40_000, 2)])
+def test_images_too_long_for_opencv_end_nothing(detector, shape):
+    try:
+        assert detector.detect(np.zeros((*shape, 3), np.uint8)) == []
+    except DetectorError as error:
+        assert '40000' in str(error)
+    else:
+        assert not isinstance(detector, MediaPipeDetector)
+    assert detector.detect(portraits()['astronaut'])
+
+
 def test_a_view_of_a_larger_image(detector):
     image = np.zeros((700, 700, 3), np.uint8)
     image[50:650, 90:602] = portraits()['hopper']

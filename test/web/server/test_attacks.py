@@ -104,7 +104,7 @@ def asked(viewer: httpx.Client, path: str) -> int:
     """The status of a request; once more, as browsers do, where the kept connection has just timed out."""
     try:
         return viewer.get(path).status_code
-    except httpx.RemoteProtocolError:
+    except (httpx.RemoteProtocolError, httpx.ReadError):
         return viewer.get(path).status_code
 
 
