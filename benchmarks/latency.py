@@ -208,6 +208,11 @@ class Bench:
         self._processes.end()
         self._folder.cleanup()
 
+    @property
+    def node_pid(self) -> int:
+        """Process id of the node."""
+        return self._processes.pid('fer_node')
+
     def bare(self, width: int, height: int, faces: int, rate: float, seconds: float) -> dict:
         return json.loads(subprocess.run(self._command('--bare', width, height, faces, rate, seconds), cwd=ROOT,
                                          env=self._environment, stdout=subprocess.PIPE, text=True, check=True).stdout)
@@ -220,7 +225,7 @@ class Bench:
         """
         receiver = self.receiver
         self._count()
-        before, pid = dict(receiver.counters), self._processes.pid('fer_node')
+        before, pid = dict(receiver.counters), self.node_pid
         receiver.results.clear()
         with subprocess.Popen(self._command('--camera', width, height, faces, rate, seconds), cwd=ROOT,
                               env=self._environment, stdout=subprocess.PIPE, text=True) as process:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS, GROUPS, decide
-from fer_ros.msfernet import data, evaluation_figures
+from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import Parser, device_named, run
 from fer_ros.msfernet.conditions import CLEAN, CONDITIONS, apply
 from fer_ros.msfernet.metrics import reliability, score, score_raters
@@ -164,6 +164,7 @@ def _under_condition(predictions: Predictions, faces: data.FaceSet) -> dict:
 
 
 def _draw(report: dict, predictions: Predictions, faces: data.FaceSet, plots: Path) -> None:
+    from fer_ros.msfernet import evaluation_figures  # late: training needs no matplotlib in its further processes
     sets = [('', predictions.fer2013, faces.labels, faces.images)]
     if faces.votes is not None:
         sets.append(('raters_', *_labelled(predictions, faces)))
