@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import ros_domain
 
@@ -21,6 +22,9 @@ for variable in PROFILE_VARIABLES:
 os.environ[profile_variable()] = str(Path(__file__).parent.parent / 'config' / 'fastdds_local.xml')
 # A shell starts what it runs in the background with SIGINT ignored, and programs under test would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same examples in every run: a failure can be repeated.
+hypothesis.settings.register_profile('fixed', derandomize=True, deadline=None)
+hypothesis.settings.load_profile('fixed')
 # Shared machines: the tests check results, not speed.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 

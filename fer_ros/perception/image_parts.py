@@ -34,7 +34,7 @@ def tiles(width: int, height: int, share: float) -> list[Part]:
         share: above 0, at most 1. A square is never higher than the image.
 
     Returns:
-        None for an image that is narrower than `LEAST_TILE`; `MOST_TILES`, with gaps, for one that would need more.
+        None where they would be smaller than `LEAST_TILE`; `MOST_TILES`, with gaps, where it would take more in a row.
     """
     side = min(math.ceil(share * max(width, height)), width, height)
     if side < LEAST_TILE:

@@ -56,7 +56,7 @@ def test_hostile_compressed_images_become_pictures_or_are_refused():
 UINT32 = st.one_of(st.integers(0, 70), st.integers(0, 2**32 - 1))
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 @given(encoding=st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=20)), width=UINT32, height=UINT32, step=UINT32,
        bigendian=st.integers(0, 255), data=st.binary(max_size=3000))
 def test_any_fields_become_a_picture_of_that_size_or_are_refused(encoding, width, height, step, bigendian, data):
@@ -66,7 +66,7 @@ def test_any_fields_become_a_picture_of_that_size_or_are_refused(encoding, width
         assert to_bgr(message).shape == (height, width, 3)
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@settings(max_examples=1000)
 @given(start=st.sampled_from((b'', b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'II*\0\x08\0\0\0', b'MM\0*\0\0\0\x08')),
        data=st.binary(max_size=500), name=st.text(max_size=10))
 def test_any_bytes_become_a_picture_or_are_refused(start, data, name):

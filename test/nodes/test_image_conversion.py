@@ -3,7 +3,7 @@ import functools
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.image import message_to_cvimage
 from sensor_msgs.msg import CompressedImage, Image
@@ -198,7 +198,6 @@ def test_a_wrong_message_is_refused_and_named(picture, change, told):
     assert f'{wrong.encoding!r} image of {wrong.width}×{wrong.height} with step {wrong.step}' in str(caught.value)
 
 
-@settings(deadline=None)
 @given(encoding=st.sampled_from((*ENCODINGS, '16UC1', '32FC1', '', 'x')), width=st.integers(0, 9),
        height=st.integers(0, 9), step=st.integers(0, 40), length=st.integers(0, 400), bigendian=st.booleans())
 def test_any_message_becomes_a_picture_of_its_size_or_an_error(encoding, width, height, step, length, bigendian):

@@ -16,7 +16,7 @@ from fer_ros.perception.neutral_baseline import (
 NEGATIVE = [EMOTIONS.index(e) for e in ('angry', 'disgusted', 'scared', 'sad')]
 HAPPY, NEUTRAL, SAD = (EMOTIONS.index(e) for e in ('happy', 'neutral', 'sad'))
 
-repeatable = settings(derandomize=True, deadline=None, max_examples=60)
+few = settings(max_examples=60)
 distributions = st.lists(st.floats(-6, 6), min_size=7, max_size=7).map(lambda logits: softmax(np.array(logits)))
 
 
@@ -49,7 +49,7 @@ def calibrated(resting, noise=0.0, seed=0):
     return baselines, baselines.finish(12.0)
 
 
-@repeatable
+@few
 @given(distributions)
 def test_resting_face_reads_near_zero_and_neutral(baseline):
     result = corrected(baseline, offsets_or_skip(baseline))
@@ -58,7 +58,7 @@ def test_resting_face_reads_near_zero_and_neutral(baseline):
     assert np.argmax(result) == NEUTRAL
 
 
-@repeatable
+@few
 @given(distributions, distributions)
 def test_probabilities_stay_probabilities(baseline, face):
     result = corrected(face, offsets_or_skip(baseline))
@@ -66,7 +66,7 @@ def test_probabilities_stay_probabilities(baseline, face):
     assert result.sum() == pytest.approx(1)
 
 
-@repeatable
+@few
 @given(distributions, distributions)
 def test_sign_is_that_of_the_change_against_rest(baseline, face):
     offsets = offsets_or_skip(baseline)
@@ -76,14 +76,14 @@ def test_sign_is_that_of_the_change_against_rest(baseline, face):
     assert np.sign(valence(corrected(face, offsets))) == np.sign(odds[0] - odds[1])
 
 
-@repeatable
+@few
 @given(distributions, distributions, st.floats(1.01, 100))
 def test_no_calibration_inverts_a_clear_smile(baseline, face, factor):
     face[HAPPY] = factor * np.exp(2 * neutral_baseline.MAX_LOWER) * face[NEGATIVE].sum()
     assert valence(corrected(face, offsets_or_skip(baseline))) > 0
 
 
-@repeatable
+@few
 @given(distributions, distributions)
 def test_negative_emotions_keep_their_proportions(baseline, face):
     result = corrected(face, offsets_or_skip(baseline))
@@ -133,7 +133,7 @@ def test_collects_two_seconds_then_corrects_this_face_only(dtype):
     np.testing.assert_array_equal(faces[0], resting.astype(dtype))  # the caller's array is not written to
 
 
-@repeatable
+@few
 @given(distributions, st.integers(0, 1000))
 def test_noisy_rest_reads_near_zero_on_average(resting, seed):
     baselines, result = calibrated(resting, noise=0.2, seed=seed)
