@@ -25,7 +25,8 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed'],
-                  f'{PACKAGE}.web': ['*.css', 'chart/*.js', 'live/*.js', 'video/*.js', 'video/player/*.js']},
+                  f'{PACKAGE}.web': ['*.css', 'chart/*.js', 'live/*.js', 'video/*.js', 'video/player/*.js',
+                                   'visitor/*.js']},
     # What is needed to run stands in package.xml (ROS) and requirements/ (no ROS).
     install_requires=['setuptools'],
     python_requires='>=3.10',

@@ -250,6 +250,10 @@ DASHBOARD = (
     Parameter('hide_faces', 'none', 'Hide faces in live images, recordings, the playback and annotated videos of the '
               'dashboard: blur or cover them. Faces that are not found are not hidden; the topics are not affected.',
               choices=('none', 'blur', 'cover'), read_only=True),
+    Parameter('visitor_camera', False, 'Whoever opens the page may have the faces of their own camera analysed, two '
+              'visitors at a time. Nobody else sees the result, and nothing is stored or published. Browsers give a '
+              'camera only to pages over https or on the same machine. A visitor takes about 500 MB of memory.',
+              read_only=True),
 )
 
 NODES = {'fer': FER_NODE, 'video_source': VIDEO_SOURCE, 'valence_plot': VALENCE_PLOT, 'live_table': LIVE_TABLE,

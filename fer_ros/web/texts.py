@@ -340,3 +340,49 @@ class Live:
         ('R', 'start and stop recording'),
         ('C', 'clear the lines'),
     )
+
+
+class Visitor:
+    """The part of the tab Live with the camera of the visitor."""
+
+    heading = 'Your own camera'
+    start = 'Use my camera'
+    stop = 'Stop my camera'
+    hint = ('The images of your camera are sent to the machine that serves this page, analysed there and forgotten. '
+            'Only you see the result: nothing is stored, recorded or published.')
+    insecure = ('The browser gives a camera only to a page that is opened over https, or on the machine itself as '
+                'http://localhost. This page was opened over http from another machine.')
+    denied = 'The browser was not allowed to use the camera. Allow it for this page, and try again.'
+    missing = 'The browser found no camera.'
+    occupied = 'The camera cannot be opened. Another program may be using it.'
+    unplugged = 'The camera was switched off.'
+    lost = 'The dashboard does not respond, so your camera was stopped.'
+    away = 'Your camera was stopped, since the page was not seen.'
+    asking = 'Waiting for the camera …'
+    loading = 'Loading the network …'
+    running = 'Your camera is on.'
+    picture = 'Image of your camera with its faces'
+    faces = 'Faces'
+    nobody = 'No face in view'
+    line = 'Valence'
+    chart = 'Valence of each face of your camera over the last {seconds} seconds'
+    summary = '{face}: last {last}, mean {mean}, from {least} to {most}.'
+    summary_none = 'No face.'
+    seconds_axis = 'seconds before now'
+    smoothed = 'thick: smoothed'
+    raw = 'thin: raw'
+    positive = 'positive'
+    neutral = 'neutral'
+    negative = 'negative'
+
+
+class VisitorErrors:
+    """Why an image of a visitor is not analysed."""
+
+    full = '{count} visitors are using their cameras, which is the maximum. Try again later.'
+    gone = 'Your camera was stopped, since no image came or no face was seen for a while.'
+    too_fast = 'The image came before the last one was answered.'
+    too_large = 'The image is too large.'
+    no_picture = 'This is not a JPEG image, or it is damaged.'
+    failed = 'The faces of your camera cannot be analysed on this machine.'
+    died = 'The process that analysed your camera ended. Start the camera again.'

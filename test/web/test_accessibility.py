@@ -99,7 +99,7 @@ FINGER = {'viewport': {'width': 390, 'height': 844}, 'has_touch': True, 'is_mobi
 
 @pytest.fixture(scope='module')
 def dashboard(tmp_path_factory):
-    with Dashboard(tmp_path_factory.mktemp('accessible') / 'log') as program:
+    with Dashboard(tmp_path_factory.mktemp('accessible') / 'log', visitor_camera=True) as program:
         yield program
         assert program.end() == 0
 
@@ -223,7 +223,7 @@ def test_changes_of_emotion_are_announced_and_the_chart_is_told_in_words(dashboa
     fer.faces = (face('fa', 0.1),)
     page.wait_for_function("document.querySelector('[data-testid=spoken]').innerText === 'fa: sad'")
     page.wait_for_function("document.querySelector('[data-testid=summary]').innerText.includes('fa: last −0.80')")
-    assert page.locator('.fer-chart').get_attribute('aria-describedby') == words.get_attribute('id')
+    assert page.locator('.fer-live .fer-chart').get_attribute('aria-describedby') == words.get_attribute('id')
     # What flickers is not read out.
     page.evaluate("""() => { window.read = []; new MutationObserver(() => window.read.push(1)).observe(
         document.querySelector('[data-testid=spoken]'), { childList: true, characterData: true, subtree: true }) }""")

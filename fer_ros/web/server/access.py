@@ -44,6 +44,8 @@ HEADERS = {
     'Cross-Origin-Opener-Policy': 'same-origin',
     'Permissions-Policy': 'camera=(), microphone=(), geolocation=()',
 }
+WITH_CAMERA = {**HEADERS, 'Permissions-Policy': 'camera=(self), microphone=(), geolocation=()'}
+"""If visitors may use their cameras."""
 
 
 class Access:
@@ -62,14 +64,16 @@ class Access:
         allowed_hosts: additional names for the Host header.
         max_body: maximum size of a request in bytes.
         port: part of the cookie name, to distinguish dashboards on the same machine.
+        camera: whether the page may ask the browser for its camera.
         clock: seconds since 1970.
     """
 
     def __init__(self, app: ASGIApp, *, token: str = '', allowed_hosts: Iterable[str] = (), max_body: int = 1 << 20,
-                 port: int = 0, clock: Callable[[], float] = time.time) -> None:
+                 port: int = 0, camera: bool = False, clock: Callable[[], float] = time.time) -> None:
         self.app = app
         self._sessions = Sessions(token, clock) if token else None
         self._max_body = max_body
+        self._headers = WITH_CAMERA if camera else HEADERS
         self._cookie = f'fer_dashboard_{port}'
         name = socket.gethostname().lower()
         self._names = {'localhost', name, f'{name}.local', *(host.lower() for host in allowed_hosts)}
@@ -98,7 +102,7 @@ class Access:
         async def send_with_headers(message: Message) -> None:
             if message['type'] == 'http.response.start':
                 answer = MutableHeaders(scope=message)
-                for key, value in HEADERS.items():
+                for key, value in self._headers.items():
                     answer.setdefault(key, value)
             await send(message)
 

@@ -18,6 +18,7 @@ from fer_ros.web.server.settings import SettingsError, WebSettings
 from fer_ros.web.texts import Page
 from fer_ros.web.theme import COLOURS, STYLE
 from fer_ros.web.video.page import VideoPage
+from fer_ros.web.visitor.page import VisitorPage
 
 VIDEO_TAB = 'video'
 """Value of ``tab`` in the address of the page with the tab Video open."""
@@ -48,15 +49,19 @@ class Server:
         self._socket = _listen(settings.host, settings.port)
         self.port = self._socket.getsockname()[1]
         self._live, self._video = LivePage(settings, live), VideoPage(settings)
+        self._visitor = VisitorPage(settings) if settings.visitor_camera else None
         application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         application.router.routes += [*self._live.routes(), *self._video.routes()]
+        if self._visitor is not None:
+            application.router.routes += self._visitor.routes()
         ui.page('/', title=Page.title, language='en-US')(self._build)
         core.app.config.quasar_config['loadingBar']['skipHijack'] = True  # it would show uploads, without a name
         # Without storage_secret NiceGUI sets no cookie and writes no file.
         ui.run_with(application, dark=None, tailwind=False, show_welcome_message=False, favicon=None,
                     reconnect_timeout=5.0)
         guarded = Access(application, token=settings.access_token, allowed_hosts=settings.allowed_hosts.split(),
-                         max_body=(settings.upload_megabytes + 1) << 20, port=self.port)
+                         max_body=(settings.upload_megabytes + 1) << 20, port=self.port,
+                         camera=settings.visitor_camera)
         connections = Connections(ConnectionLimits(), settings.is_proxy)
         http: Any = partial(HttpConnection, guard=connections)  # uvicorn calls it as it does its own classes
         websocket: Any = partial(SocketConnection, guard=connections)
@@ -82,6 +87,8 @@ class Server:
             finally:
                 self._live.close()
                 self._video.close()
+                if self._visitor is not None:
+                    self._visitor.close()
 
     def stop(self) -> None:
         """End `run`; may be called from any thread."""
@@ -105,6 +112,8 @@ class Server:
         with ui.tab_panels(tabs, value=shown, animated=False).classes('fer-panels').props('id=content'):
             # Quasar wraps each in a tab panel of its own.
             with ui.tab_panel(live).props('role=presentation'):
+                if self._visitor is not None:
+                    self._visitor.build()
                 self._live.build()
             with ui.tab_panel(video).props('role=presentation'):
                 self._video.build()

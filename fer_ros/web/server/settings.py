@@ -45,6 +45,7 @@ class WebSettings:
     upload_ready: bool = _DEFAULTS['upload_ready']
     sessions_dir: str = _DEFAULTS['sessions_dir']
     hide_faces: str = _DEFAULTS['hide_faces']
+    visitor_camera: bool = _DEFAULTS['visitor_camera']
 
     def __post_init__(self) -> None:
         if not _is_loopback(self.host) and not self.access_token:

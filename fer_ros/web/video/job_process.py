@@ -171,7 +171,7 @@ def main() -> None:
     commands = _Commands(events)
     with events.failures():
         bound_resources(**asdict(bounds))
-        pipeline = _load()
+        pipeline = load()
         events.tell(ready=True)
         order, length = commands.orders.get()
         bound_processor_time(order.cpu_s)
@@ -179,8 +179,12 @@ def main() -> None:
             events.tell(done=_work(order, length, pipeline, events, commands.stopped))
 
 
-def _load() -> 'FacePipeline':
-    """Create the pipeline and let it work once, so that nothing is left to be loaded when there is an order."""
+def load() -> 'FacePipeline':
+    """Create the pipeline and let it work once, so that nothing is left to be loaded when there is an order.
+
+    Raises:
+        Refused: it cannot be created.
+    """
     import fer_ros.web.video.playback  # noqa: F401
     from fer_ros.media.built_in_clip import BuiltInClip
     from fer_ros.recordings.processing import Settings, create_pipeline
@@ -201,7 +205,7 @@ def _work(order: Order, length: float, pipeline: 'FacePipeline', events: _Events
     folder = Path(order.folder)
     results = folder / RESULTS
     results.mkdir()
-    confined = confine(folder, _libraries())
+    confined = confine(folder, libraries())
     if order.video:
         path = folder / order.video
     else:
@@ -251,7 +255,8 @@ def _write_clip(folder: Path, order: Order) -> tuple[Path, float]:
     return recorder.path, len(clip) / clip.rate
 
 
-def _libraries() -> tuple[Path, ...]:
+def libraries() -> tuple[Path, ...]:
+    """Where Python imports from, which `confine` is to leave readable."""
     return tuple(Path(path) for path in sys.path if path not in ('', os.getcwd()))
 
 
@@ -262,7 +267,7 @@ def _check(path: Path, order: Order) -> float:
         Its length in seconds, 0 if unknown.
     """
     from fer_ros.media.video_file import VideoFile, VideoFileError
-    confine(path.parent, _libraries())
+    confine(path.parent, libraries())
     try:
         video = VideoFile(path, (DEMUXERS[order.container],))
     except VideoFileError as error:

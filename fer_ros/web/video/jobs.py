@@ -10,24 +10,19 @@ and results exists as long as the job: until the owner drops it, has been away f
 import json
 import logging
 import math
-import os
 import secrets
-import selectors
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
+from fer_ros.web.video.child import Child
 from fer_ros.web.video.job_process import NAME, RESULTS, STOP_LINE, Bounds, Order, order_line
 from fer_ros.web.video.notes import Notes
 from fer_ros.web.video.playback import Playback
@@ -49,13 +44,6 @@ STOPPING = 30.0
 """Maximum seconds from `Jobs.stop` until the results are complete."""
 _MESSAGES = 100
 """Number of failed jobs whose message is kept."""
-# The environment may hold secrets, and the process decodes untrusted files: it gets what it may need.
-_PASSED = {'PATH', 'HOME', 'LANG', 'LANGUAGE', 'TZ', 'TMPDIR', 'VIRTUAL_ENV', 'CONDA_PREFIX', 'AMENT_PREFIX_PATH',
-           'XDG_DATA_HOME', 'XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'MPLCONFIGDIR', 'USER', 'LOGNAME',
-           '_ROS_WHEELS_BOOTSTRAP_COMPLETE'}
-_PASSED_PREFIXES = ('LC_', 'LD_', 'PYTHON', 'CUDA_', 'NVIDIA_', 'OMP_', 'MKL_', 'OPENBLAS_', 'ORT_', 'OPENCV_',
-                    'MALLOC_')
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -418,9 +406,6 @@ class _Process:
         folder: folder for its standard error, without a name.
     """
 
-    _LINE = 1 << 16
-    """Maximum size of an event in bytes."""
-
     def __init__(self, limits: Limits, folder: Path) -> None:
         self._bounds = Bounds(limits.memory, limits.file_size, limits.niceness)
         self._cpu_s, self._wall_s = limits.cpu_s, LOADING
@@ -430,33 +415,21 @@ class _Process:
         self._failure = ''
         self.done: dict | None = None
         """Content of the final event."""
-        self._rest = b''
-        package = str(Path(__file__).parents[3])
-        path = os.pathsep.join(filter(None, (package, os.environ.get('PYTHONPATH', ''))))
-        self._errors = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
-        # A new interpreter, since a fork would copy the locks of other threads. A new session, since Ctrl-C in the
-        # terminal is handled by this program. The root as working folder, since Python would import from it.
-        self._process = subprocess.Popen(
-            [sys.executable, '-m', 'fer_ros.web.video.job_process', json.dumps(asdict(self._bounds))],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd='/', start_new_session=True,
-            bufsize=0, env={**_environment(), 'PYTHONPATH': path, 'PYTHONSAFEPATH': '1', 'OMP_NUM_THREADS': '1'})
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._output, selectors.EVENT_READ)
+        self._child = Child('fer_ros.web.video.job_process', json.dumps(asdict(self._bounds)), folder)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._child.pid
 
     def begin(self, order: Order, wall_s: float) -> None:
         """Give it its only order, with the maximum run time from now on in seconds."""
         self._start, self._wall_s = time.monotonic(), wall_s
-        self._command(order_line(order))
+        self._child.send(order_line(order))
 
     def stop(self) -> None:
         """Ask it to complete its results with what it has analysed."""
-        self._command(STOP_LINE)
-
-    def _command(self, line: bytes) -> None:
-        with suppress(OSError):  # it has died, which is detected later
-            self._input.write(line)
+        self._child.send(STOP_LINE)
 
     def lives(self) -> bool:
         """Whether it goes on, before it has an order; closed otherwise."""
@@ -475,26 +448,18 @@ class _Process:
         """End it at once."""
         self.kill()
         self.close()
-        self._errors.close()
+        self._child.forget()
 
     def kill(self) -> None:
-        with suppress(OSError):
-            self._process.kill()
+        self._child.kill()
 
     def events(self, timeout: float) -> list[dict] | None:
         """New events, after at most `timeout` seconds; None if it has ended."""
         if time.monotonic() - self._start > self._wall_s:
             self._fail('time', seconds=self._wall_s)
-        elif self._memory() > self._bounds.memory:
+        elif self._child.memory() > self._bounds.memory:
             self._fail('memory', megabytes=self._bounds.memory >> 20)
-        if not self._selector.select(timeout):
-            return []
-        data = os.read(self._output.fileno(), self._LINE)
-        *lines, self._rest = (self._rest + data).split(b'\n')
-        if not data or len(self._rest) > self._LINE:
-            self.kill()
-            return None
-        return [json.loads(line) for line in lines]
+        return self._child.events(timeout)
 
     def advance(self, view: View, event: dict) -> View:
         """The view after `event`."""
@@ -518,34 +483,18 @@ class _Process:
 
     def why(self) -> str:
         """Reason why it ended without success."""
-        if not self._failure and self._process.returncode == -signal.SIGXCPU:
+        if not self._failure and self._child.returncode == -signal.SIGXCPU:
             return VideoErrors.time.format(seconds=self._cpu_s)
         return self._failure or VideoErrors.died
 
     def last_words(self) -> str:
         """The end of its standard error in one line, for the log."""
-        with self._errors:
-            self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 2000))
-            return ' '.join(self._errors.read().decode('utf-8', 'replace').split())
+        return self._child.last_words()
 
     def _fail(self, reason: str, **values: float) -> None:
         self._failure = self._failure or getattr(VideoErrors, reason).format(**values)
         self.kill()
 
-    def _memory(self) -> int:
-        """Resident memory in bytes; 0 if unknown."""
-        try:
-            return int(Path(f'/proc/{self._process.pid}/statm').read_text().split()[1]) * os.sysconf('SC_PAGE_SIZE')
-        except (OSError, IndexError):
-            return 0
-
     def close(self) -> None:
         """Wait for its end."""
-        self._selector.close()
-        self._input.close()
-        self._output.close()
-        self._process.wait()
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name in _PASSED or name.startswith(_PASSED_PREFIXES)}
+        self._child.close()

@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fer_ros.drawing.colours import FaceColours
-from fer_ros.emotions import EMOTIONS, GROUPS, group
+from fer_ros.emotions import EMOTIONS, GROUPS
 from fer_ros.results import wire
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.session_summary import ROW, Session
-from fer_ros.web.theme import face_style
+from fer_ros.web.face_lines import FaceLines
 
 WIDTH = 640
 """Maximum width in pixels; larger images are scaled down."""
@@ -47,8 +46,7 @@ class PlaybackWriter:
         self._place = np.zeros(1, _PLACE)
         self._count = 0
         self._first_ns: int | None = None
-        self._known: set[str] = set()
-        self._colours = FaceColours()
+        self._line = FaceLines()
 
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
         """Add a frame.
@@ -61,33 +59,15 @@ class PlaybackWriter:
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         data = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1]
-        line = json.dumps(self._line(frame), separators=(',', ':')).encode() + b'\n'
+        self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
+        faces = self._line(frame, (frame.stamp_ns - self._first_ns) * 1e-9)
+        line = json.dumps(faces, separators=(',', ':')).encode() + b'\n'
         self._pictures.write(data.data)
         self._lines.write(line)
         self._place['picture'] += len(data)
         self._place['line'] += len(line)
         self._index.write(self._place.tobytes())  # the last, so that readers find what it refers to
         self._count += 1
-
-    def _line(self, frame: FacesFrame) -> dict:
-        """The faces of a frame for JSON.
-
-        ``t`` is seconds since the first frame. ``faces`` has a list for each: id, emotion (an index of `EMOTIONS`),
-        group (of `GROUPS`), confidence, valence, raw valence, quality, and x, y, width and height of the box relative
-        to the size of the image. ``styles`` are those of the faces that appear for the first time.
-        """
-        self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
-        colours = self._colours(face.face_id for face in frame.faces)
-        line = {'t': round((frame.stamp_ns - self._first_ns) * 1e-9, 6), 'faces': [
-            [face.face_id, EMOTIONS.index(face.emotion), GROUPS.index(group(face.probabilities)),
-             *(round(float(value), 4) for value in (
-                 face.confidence, face.valence, face.raw_valence, face.quality, face.box[0] / frame.width,
-                 face.box[1] / frame.height, face.box[2] / frame.width, face.box[3] / frame.height))]
-            for face in frame.faces]}
-        if new := {i: face_style(colour) for i, colour in colours.items() if i not in self._known}:
-            line['styles'] = new
-            self._known |= new.keys()
-        return line
 
     def __len__(self) -> int:
         """Number of frames so far."""
@@ -133,7 +113,7 @@ class Playback:
         return b'[' + self._read(LINES, start, end).strip().replace(b'\n', b',') + b']'
 
     def session(self) -> tuple[Session, dict[str, dict]]:
-        """The faces of all frames so far, and the `face_style` of each.
+        """The faces of all frames so far, and the `fer_ros.web.theme.face_style` of each.
 
         Raises:
             OSError, ValueError: the file cannot be read, or has been written by something else.

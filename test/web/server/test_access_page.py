@@ -107,3 +107,13 @@ def test_a_name_that_was_made_to_lead_here_is_refused(dashboard, watch):
     page = watch().context.new_page()
     response = page.request.get(dashboard.url, headers={'Host': f'rebound.example:{port}'})
     assert response.status == 421
+
+
+def test_without_visitor_camera_there_is_nothing_of_it(dashboard, watch):
+    page = watch().context.new_page()
+    policy = page.goto(f'{dashboard.url}/?token={TOKEN}').headers['permissions-policy']
+    assert policy.startswith('camera=(),')
+    page.get_by_role('button', name='Record').wait_for()
+    assert page.get_by_test_id('visitor').count() == 0
+    for path in ('start', 'frame', 'stop'):
+        assert page.request.post(f'{dashboard.url}/visitor/{path}', headers={'Origin': dashboard.url}).status == 404

@@ -247,7 +247,7 @@ def test_limits_of_time_and_memory(jobs, good):
 def process_of(jobs) -> int:
     """Of the job that is worked on."""
     end = time.monotonic() + PATIENCE
-    while not (found := [job.process._process.pid for job in jobs._jobs.values() if job.process]):
+    while not (found := [job.process.pid for job in jobs._jobs.values() if job.process]):
         assert time.monotonic() < end
         time.sleep(0.02)
     return found[0]
@@ -331,14 +331,14 @@ def test_a_process_is_ready_while_a_video_is_chosen(jobs, good, monkeypatch):
 
     def ready() -> int:
         wait_until(lambda: jobs.view('a') is None and jobs._ready is not None)
-        return jobs._ready._process.pid
+        return jobs._ready.pid
     pid = ready()
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: jobs._ready is None or ready() != pid)
     pid = ready()
     assert 'secret' not in Path(f'/proc/{pid}/environ').read_text()
     wait_until(lambda: ready() and jobs._ready._wall_s == math.inf)  # it has loaded everything
-    assert jobs._ready._process.pid == pid
+    assert jobs._ready.pid == pid
     submit(jobs, 'a', good)
     view = wait(jobs, 'a', lambda view: view.frames)
     assert process_of(jobs) == pid or view.state == 'done'
@@ -369,7 +369,7 @@ job_id, folder = jobs.begin('a', 'clip')
 jobs.submit(job_id)
 while not (process := next(job.process for job in jobs._jobs.values())):
     time.sleep(0.05)
-print(process._process.pid, flush=True)
+print(process.pid, flush=True)
 time.sleep(600)
 '''
 

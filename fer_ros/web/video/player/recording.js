@@ -1,4 +1,4 @@
-// The faces of a recording, which grows while it is analysed.
+// The faces of a recording, which grows while it is analysed, or of a camera.
 
 const EMOTION = 1, CONFIDENCE = 3, VALENCE = 4, RAW = 5, QUALITY = 6, BOX = 7; // as playback.py writes them
 
@@ -16,7 +16,7 @@ export class Recording {
 
   append(lines) {
     for (const { t, faces, styles } of lines) {
-      for (const id of Object.keys(styles ?? {})) {
+      for (const id of Object.keys(styles ?? {}).filter((one) => !this.faces.has(one))) {
         this.faces.set(id, { id, ...styles[id], frames: [], valence: [], raw: [] });
       }
       for (const found of faces) {
@@ -27,6 +27,21 @@ export class Recording {
       }
       this.times.push(t);
       this.frames.push(faces);
+    }
+  }
+
+  // Drop what was before this time; a face that is not left is known again when its style comes.
+  forget(time) {
+    const count = this.times.findIndex((one) => one >= time);
+    if (count < 1) return;
+    this.times.splice(0, count);
+    this.frames.splice(0, count);
+    for (const face of this.faces.values()) {
+      const first = face.frames.findIndex((frame) => frame >= count);
+      const gone = first < 0 ? face.frames.length : first;
+      for (const list of [face.frames, face.valence, face.raw]) list.splice(0, gone);
+      if (!face.frames.length) this.faces.delete(face.id);
+      face.frames = face.frames.map((frame) => frame - count);
     }
   }
 

@@ -1,0 +1,1 @@
+"""The camera of a visitor: of the browser, not of the robot."""
