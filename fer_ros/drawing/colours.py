@@ -17,9 +17,16 @@ FACE_COLOURS: tuple[Colour, ...] = (
     (85, 34, 136),    # wine
 )
 
-# Solid, dashed, dotted, …: lines are distinguishable without colour. Lengths in px, for ECharts and SVG.
+# Solid, dashed, dotted, …: lines are distinguishable without colour. Lengths in px: of a dash, of the gap after it, …
 DASHES: tuple[tuple[int, ...], ...] = (
     (), (10, 4), (2, 3), (10, 4, 2, 4), (16, 5), (5, 3), (12, 3, 2, 3, 2, 3), (1, 5))
+
+
+
+def dash_of(colour: Colour) -> tuple[int, ...]:
+    """The dashes of the line of a face that has this colour of `FACE_COLOURS`; empty: solid."""
+    return DASHES[FACE_COLOURS.index(colour)]
+
 
 POSITIVE: Colour = (178, 114, 0)
 NEGATIVE: Colour = (0, 94, 213)

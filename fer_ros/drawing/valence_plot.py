@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, FaceColours
+from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, FaceColours, dash_of
+from fer_ros.drawing.dashes import dashed
 from fer_ros.drawing.text import put_text, text_size
 from fer_ros.emotions import EMOTIONS
 from fer_ros.parameters import VALENCE_PLOT, defaults
@@ -52,8 +53,9 @@ class Area:
 class ValencePlot:
     """A plot of fixed size: the smoothed valence is thick, the raw valence thin and pale below it.
 
-    A line has a gap where frames arrived without the face or no frames arrived. Faces tracked for less than `min_life`
-    seconds are not drawn: false detections are short-lived, and the plot remains readable.
+    Each face has a colour and a pattern of dashes of its own, the same as on the page of the dashboard. A line has a
+    gap where frames arrived without the face or no frames arrived. Faces tracked for less than `min_life` seconds are
+    not drawn: false detections are short-lived, and the plot remains readable.
 
     Args:
         width, height: size in pixels, at least 240 × 120.
@@ -168,6 +170,7 @@ class ValencePlot:
         inside = picture[area.top:area.top + area.height, area.left:area.left + area.width]
         scale = area.width / (end_ns - begin_ns)
         shapes = []
+        start = begin_ns * scale  # px from a fixed time, so that dashes move with the line
         for s in series:
             samples = s.samples[max(0, int(np.searchsorted(s.samples['stamp_ns'], begin_ns)) - 1):]
             shapes.append(_Shape(samples, begin_ns, scale, gap_ns))
@@ -176,9 +179,11 @@ class ValencePlot:
                 colour, dense = _pale(colour_of[s.face_id], strength), shape.dense
                 runs = shape.runs((_TOP - shape.samples[name]) / (2 * _TOP) * area.height)
                 for run in runs:
+                    pieces = run[None]
                     if thickness > 1:  # fewer, longer strokes: thick ones are expensive
                         run = _in_line(run) if dense else run
                         run = cv2.approxPolyDP(run.astype(np.float32)[:, None], _TOLERANCE, False)[:, 0]
+                        pieces = self._dashed(run, colour_of[s.face_id], thickness, start + run[0, 0], dense)
                     points = np.round(run * (1 << _SHIFT)).astype(np.int32)
                     if len(points) == 1:  # a single frame between two gaps
                         radius = max(thickness, 2) << (_SHIFT - 1)
@@ -187,7 +192,17 @@ class ValencePlot:
                         outline = np.concatenate([points[0::2], points[1::2][::-1]])
                         cv2.fillPoly(inside, [outline], colour, cv2.LINE_8, _SHIFT)
                     else:
-                        cv2.polylines(inside, [points], False, colour, thickness, cv2.LINE_AA, _SHIFT)
+                        self._stroke(inside, pieces, colour, thickness)
+
+    def _dashed(self, line: np.ndarray, colour: Colour, thickness: int, start: float,
+                across: bool = False) -> np.ndarray:
+        """`line`, float (N, 2), in the dashes of this colour; OpenCV's lines are about a pixel wider than asked for."""
+        dash = [length * (thickness + 1) / 2 for length in dash_of(colour)]
+        return dashed(line, dash, start, thickness, across)
+
+    def _stroke(self, picture: np.ndarray, lines: np.ndarray, colour: Colour, thickness: int) -> None:
+        points = np.round(lines * (1 << _SHIFT)).astype(np.int32)
+        cv2.polylines(picture, list(points), False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
     def _draw_tips(self, picture: np.ndarray, series: list[FaceSeries], colour_of: dict[str, Colour]) -> None:
         """Draw emotion names right of the ends of the lines, shifted so that they do not overlap."""
@@ -211,14 +226,15 @@ class ValencePlot:
         x = self.area.left + round(4.5 * size)
         for index, (face_id, text, present) in enumerate(entries):
             label = f'{face_id} {text}'.rstrip()
-            width = round(2.2 * size) + text_size(label, size, bold=present)[0]
+            width = round(3 * size) + text_size(label, size, bold=present)[0]
             left = len(entries) - index - 1
             if x + width + (text_size(f'+{left} more', size)[0] + size if left else 0) > self._shape[1]:
                 put_text(picture, f'+{left + 1} more', self._shape[1] - size / 4, y, size, _FAINT, align=(1, 0.5))
                 break
             colour = colour_of[face_id] if present else _pale(colour_of[face_id], 0.5)
-            cv2.line(picture, (x, y), (x + round(1.4 * size), y), colour, self._line + 1, cv2.LINE_AA)
-            put_text(picture, label, x + round(1.8 * size), y, size, _INK if present else _FAINT, align=(0, 0.5),
+            sample = np.array([(x, y), (x + round(2.2 * size), y)], np.float32)
+            self._stroke(picture, self._dashed(sample, colour_of[face_id], self._line, 0.0), colour, self._line + 1)
+            put_text(picture, label, x + round(2.6 * size), y, size, _INK if present else _FAINT, align=(0, 0.5),
                      bold=present)
             x += width + size
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fer_ros.drawing.colours import DASHES, FACE_COLOURS, NEGATIVE, NEUTRAL, POSITIVE, Colour
+from fer_ros.drawing.colours import NEGATIVE, NEUTRAL, POSITIVE, Colour, dash_of
 from fer_ros.drawing.valence_plot import NEUTRAL_BAND
 from fer_ros.emotions import EMOTIONS, GROUP_OF, GROUPS
 
@@ -21,7 +21,7 @@ CONTRAST = 3.0
 
 def face_style(colour: Colour) -> dict:
     """Style of the line of a face: ``light`` and ``dark`` as #rrggbb, and ``dash``, lengths in px (empty: solid)."""
-    return {**_on_both(colour), 'dash': list(DASHES[FACE_COLOURS.index(colour)])}
+    return {**_on_both(colour), 'dash': list(dash_of(colour))}
 
 
 def palette() -> dict:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fer_ros.drawing.colours import FaceColours
+from fer_ros.drawing.colours import FaceColours, dash_of
 from fer_ros.drawing.valence_plot import NEUTRAL_BAND, ValencePlot
 from fer_ros.results.faces import FaceEmotion, FacesFrame
 from fer_ros.results.history import FacesHistory
@@ -41,6 +41,11 @@ def rows_of(picture, column, colour, within=40):
     """Rows of the pixels near `colour` in a column."""
     difference = np.abs(picture[:, round(column)].astype(int) - colour).sum(axis=1)
     return np.flatnonzero(difference < within)
+
+
+def rows_of_dashed(picture, column, colour):
+    """Those in the first of a few columns that is not in a gap between two dashes."""
+    return next((rows for x in range(10) if len(rows := rows_of(picture, column + x, colour))), np.array([]))
 
 
 @pytest.mark.parametrize('size', [(960, 400), (320, 200), (1920, 1080)])
@@ -140,7 +145,7 @@ def test_each_face_has_its_colour():
     colours = colour('fa', 'fb')
     assert colours['fa'] != colours['fb']
     for face_id, value in (('fa', 0.6), ('fb', -0.6)):
-        rows = rows_of(picture, plot.area.x(5, 10), colours[face_id])
+        rows = rows_of_dashed(picture, plot.area.x(5, 10), colours[face_id])
         assert rows.mean() == pytest.approx(plot.area.y(value), abs=2)
 
 
@@ -150,7 +155,40 @@ def test_short_lived_faces_are_left_out_and_min_life_decides():
         picture = ValencePlot(min_life=min_life).rolling(history, now(history), 10)
         plot = ValencePlot()
         wanted = colour('fa', 'fb')['fb']
-        assert (len(rows_of(picture, plot.area.x(5.2, 10), wanted)) > 0) == shown
+        assert (len(rows_of_dashed(picture, plot.area.x(5.2, 10), wanted)) > 0) == shown
+
+
+def test_each_face_has_the_dashes_that_it_has_on_the_page():
+    names = [f'f{number}' for number in range(8)]
+    values = dict(zip(names, np.linspace(-0.9, 0.9, 8), strict=True))
+    history = history_of(lambda t: [face(name, values[name]) for name in names])
+    plot = ValencePlot()
+    pictures = [plot.rolling(history, now(history), 10), plot.whole(history)]
+    for name, of_face in colour(*names).items():
+        dash = dash_of(of_face)
+        row = round(plot.area.y(values[name]))
+        for picture in pictures:
+            line = picture[row - 2:row + 3, plot.area.left + 20:plot.area.left + plot.area.width - 20].astype(int)
+            drawn = (np.abs(line - of_face).sum(axis=2) < 150).any(axis=0)
+            changes = np.flatnonzero(np.diff(drawn))
+            if not dash:
+                assert drawn.all()
+                continue
+            wanted = len(drawn) / (1.5 * sum(dash)) * len(dash)  # for lines of 3 px
+            assert len(changes) == pytest.approx(wanted, rel=0.05, abs=3), f'{of_face} in dashes of {dash}'
+
+
+def test_dashes_move_with_the_line():
+    history = history_of(lambda t: [face('fb', 0.5)])
+    plot = ValencePlot()
+    step = 10 / plot.area.width  # s for a pixel
+    one, other = (plot.rolling(history, now(history) + round(20 * shift * step * 1e9), 10)[
+        plot.area.top:plot.area.top + plot.area.height, plot.area.left:plot.area.left + plot.area.width]
+        for shift in (0, 1))
+    line = slice(*(round(plot.area.y(0.5) - plot.area.top) + edge for edge in (-3, 4)))
+    assert len(np.unique(one[line].reshape(-1, 3), axis=0)) > 2
+    difference = np.abs(one[line, 100:500].astype(int) - other[line, 80:480])
+    assert difference.mean() < 12
 
 
 def test_emotion_of_a_living_face_is_named_at_the_end_of_its_line():
