@@ -4,7 +4,9 @@
 
 The built-in clip, repeated, is uploaded as a video of 1280×720 pixels and 30 frames/s with the page in a headless
 Chromium: with a process that is ready and at once after the page was opened, with and without live view (built-in clip
-and fer_node on the same machine, and another page that shows them).
+and fer_node on the same machine, and another page that shows them). Also the processor time meanwhile, as counted by
+the kernel: of the process that analyses, from its start on, of the browser, and of the programs of the live view. Other
+programs hardly change it, while they do change how long the analysis takes.
 """
 
 import argparse
@@ -69,6 +71,31 @@ def measure(browser, url: str, video: Path, ready: bool) -> tuple[float, float]:
     return (times['first'] - times['sent']) / 1000, (times['last'] - times['sent']) / 1000
 
 
+def _stat(pid: int) -> list[str]:
+    return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+
+
+def processor_time(chain: Chain) -> dict[str, float]:
+    """Seconds so far: of processes that have analysed videos and ended, of the live view, and of all browsers."""
+    tick = os.sysconf('SC_CLK_TCK')
+    dashboard = _stat(chain.processes['dashboard'].pid)
+    times = {'analysis': (int(dashboard[13]) + int(dashboard[14])) / tick,
+             'live': sum(chain.cpu(name) for name, process in chain.processes.items() if process.poll() is None)}
+    parents, used = {}, {}
+    for path in Path('/proc').glob('[0-9]*'):
+        try:
+            fields = _stat(int(path.name))
+        except OSError:  # ended meanwhile
+            continue
+        parents[int(path.name)] = int(fields[1])
+        used[int(path.name)] = (int(fields[11]) + int(fields[12])) / tick
+    own, children = {os.getpid()}, {process.pid for process in chain.processes.values()}
+    while found := {pid for pid, parent in parents.items() if parent in own} - own - children:
+        own |= found
+    times['browser'] = sum(used[pid] for pid in own - {os.getpid()})
+    return times
+
+
 def memory_of_ready(dashboard: subprocess.Popen) -> float:
     """Resident MB of the process that is ready."""
     for path in Path('/proc').glob('[0-9]*'):
@@ -86,6 +113,7 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=60.0, help='length of the video (default: 60)')
+    parser.add_argument('--only-ready', action='store_true', help='leave out the cases in which no process is ready')
     parser.add_argument('--docs', type=Path, help='document to fill the figures in')
     options = parser.parse_args()
     os.environ.update(environment())
@@ -93,7 +121,8 @@ def main() -> None:
     if program is None:
         raise SystemExit('no browser: install chromium')
     from playwright.sync_api import sync_playwright
-    rows = ['| live view | process | first result | whole analysis |', '| --- | --- | --- | --- |']
+    rows = ['| live view | process | first result | whole analysis | processor time of the analysis | of the browser | '
+            'of the live view |', '| --- | --- | --- | --- | --- | --- | --- |']
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         video = Path(folder) / 'video.mp4'
         write_video(video, options.seconds)
@@ -105,13 +134,18 @@ def main() -> None:
             live.goto(url)
             cases = [('on', True), ('on', False), ('off', True), ('off', False)]
             for view, ready in cases:
+                if options.only_ready and not ready:
+                    continue
                 if view == 'off' and not live.is_closed():
                     live.close()
                     for name in ('fer_node', 'video_source'):
                         chain.processes[name].terminate()
                         chain.processes[name].wait(30)
+                before = processor_time(chain)
                 first, last = measure(browser, url, video, ready)
-                rows.append(f'| {view} | {"ready" if ready else "not yet"} | {first:.1f} s | {last:.0f} s |')
+                used = {name: seconds - before[name] for name, seconds in processor_time(chain).items()}
+                rows.append(f'| {view} | {"ready" if ready else "not yet"} | {first:.1f} s | {last:.0f} s | '
+                            + ' | '.join(f'{used[name]:.0f} s' for name in ('analysis', 'browser', 'live')) + ' |')
                 print(rows[-1], flush=True)
             page = browser.new_page()
             page.goto(f'{url}/?tab=video')

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -30,6 +31,8 @@ WINDOW = 30.0
 """Length in seconds of the plot below an annotated frame."""
 LONGEST_PAUSE = 60.0
 """Seconds for which an annotated video shows the last frame before a pause; a longer one is cut to it."""
+QUICK_WIDTH = 960
+"""Maximum width in pixels of frames in an annotated video for somebody who waits."""
 FLUSH = 1.0
 """Maximum seconds of results that are lost if the program is killed."""
 
@@ -45,6 +48,8 @@ class OutputFiles:
         rate: frames per second of the annotated video; 0: no video.
         photos: their file names, by number of the frame; the last column of their CSV.
         parquet: also write the faces to the dataset of the folder.
+        quick: somebody waits: frames of the annotated video are at most `QUICK_WIDTH` wide, and it is encoded with less
+            effort, for a larger file.
 
     Raises:
         ParquetError: pyarrow cannot be imported.
@@ -52,7 +57,7 @@ class OutputFiles:
     """
 
     def __init__(self, folder: Path, name: str, rate: float = 0.0, photos: Sequence[str] = (),
-                 parquet: bool = False) -> None:
+                 parquet: bool = False, quick: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self._name = folder, name
         self._paths = {suffix: folder / f'{name}.{suffix}' for suffix in ('csv', 'parquet', 'png', 'mp4', 'json')}
@@ -66,7 +71,7 @@ class OutputFiles:
         self._flushed = time.monotonic()
         self._history = FacesHistory()
         self._colours = FaceColours()
-        self._video = _AnnotatedVideo(partial(self._paths['mp4']), rate, self._colours) if rate else None
+        self._video = _AnnotatedVideo(partial(self._paths['mp4']), rate, self._colours, quick) if rate else None
 
     def add(self, index: int, image: np.ndarray, frame: FacesFrame) -> None:
         """Add a frame: `image`, uint8 (H, W, 3) BGR, and its faces, with a stamp that counts from the first frame."""
@@ -129,8 +134,9 @@ class OutputFiles:
 class _AnnotatedVideo:
     """Annotated frames above the plot of the last seconds, at their times."""
 
-    def __init__(self, path: Path, rate: float, colours: FaceColours) -> None:
-        self._recorder = VideoWriter(path, rate, temporary=path, longest_gap=math.inf)
+    def __init__(self, path: Path, rate: float, colours: FaceColours, quick: bool) -> None:
+        self._recorder = VideoWriter(path, rate, temporary=path, longest_gap=math.inf, quick=quick)
+        self._quick = quick
         self._colours = colours
         self._history = FacesHistory(WINDOW)
         self._plot: ValencePlot | None = None
@@ -139,6 +145,8 @@ class _AnnotatedVideo:
 
     def add(self, image: np.ndarray, frame: FacesFrame) -> None:
         self._history.add(frame)
+        if self._quick and image.shape[1] > QUICK_WIDTH:
+            image, frame = _scaled(image, frame, QUICK_WIDTH / image.shape[1])
         if self._plot is None:
             width = max(320, image.shape[1] + image.shape[1] % 2)
             height = max(180, round(0.4 * min(image.shape[0], width)))
@@ -161,3 +169,16 @@ class _AnnotatedVideo:
             return
         self._closed = True
         self._recorder.close()
+
+
+def _scaled(image: np.ndarray, frame: FacesFrame, scale: float) -> tuple[np.ndarray, FacesFrame]:
+    """A smaller image, and its faces."""
+    # INTER_AREA takes as long for this as the encoder for the frame, and here it is hardly better.
+    way = cv2.INTER_LINEAR if scale > 0.5 else cv2.INTER_AREA
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=way)
+    height, width = small.shape[:2]
+    faces = []
+    for face in frame.faces:
+        x, y, w, h = (scale * value for value in face.box)
+        faces.append(replace(face, box=(x, y, w, h)))
+    return small, replace(frame, width=width, height=height, faces=tuple(faces))

@@ -97,7 +97,7 @@ def _summary(folder: Path, item: Input) -> dict:
 def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeline',
             report: Callable[[int, float], bool] = lambda frames, share: False,
             watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None,
-            complete_interrupted: bool = False) -> dict:
+            complete_interrupted: bool = False, quick: bool = False) -> dict:
     """Classify the faces of a recording and write `OutputFiles`.
 
     Args:
@@ -110,6 +110,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written; may change
             the image that is written.
         complete_interrupted: after an interruption, complete the outputs with what was processed, as for a camera.
+        quick: somebody waits for the annotated video, as of `OutputFiles`.
 
     Returns:
         The summary, as in the JSON file; its `warning` reports problems of the input.
@@ -128,7 +129,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
         photos = reader.names if isinstance(reader, PhotoReader) else ()
         with closing(OutputFiles(folder, item.name, 0.0 if photos else rate, photos,
-                                 parquet=settings.format == 'parquet')) as outputs:
+                                 parquet=settings.format == 'parquet', quick=quick)) as outputs:
             summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
                                                        watch)
             if stopped and item.kind != 'camera' and not complete_interrupted:

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from contextlib import closing
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -24,10 +26,10 @@ from fer_ros.media.built_in_clip import portraits
 from fer_ros.perception import PipelineError
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import InputError, find_inputs
-from fer_ros.recordings.output_files import OutputFiles
+from fer_ros.recordings.output_files import QUICK_WIDTH, OutputFiles
 from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, finished, process
 from fer_ros.recordings.summary import Summary
-from fer_ros.results.faces import FaceEmotion
+from fer_ros.results.faces import FaceEmotion, FacesFrame
 from fer_ros.results.faces_csv import COLUMNS
 
 S = 1_000_000_000
@@ -129,6 +131,25 @@ def test_picture_shows_the_rows(results):
         x, y = plot.area.x(float(row['time_s']), span), plot.area.y(float(row['valence']))
         near = picture[round(y) - 2:round(y) + 3, round(x) - 1:round(x) + 2].astype(int)
         assert (np.abs(near - colours[row['face_id']]).sum(axis=2) < 60).any(), row
+
+
+def test_for_somebody_who_waits_the_annotated_video_is_smaller_and_its_boxes_fit(tmp_path):
+    face = FaceEmotion('f1', (800.0, 400.0, 200.0, 200.0), (0, 0, 0, 1, 0, 0, 0), 'happy', 1.0, 1.0, 1.0)
+    sizes, edges = [], []
+    for quick in (False, True):
+        with closing(OutputFiles(tmp_path / str(quick), 'a', 10.0, quick=quick)) as outputs:
+            for number in range(3):
+                outputs.add(number, np.zeros((720, 1280, 3), np.uint8),
+                            FacesFrame(number * 10**8, '', 1280, 720, (face,)))
+            outputs.complete({})
+        with av.open(str(tmp_path / str(quick) / 'a.mp4')) as container:
+            frame = next(container.decode(video=0)).to_ndarray(format='bgr24')
+        sizes.append(frame.shape[1])
+        scale = frame.shape[1] / 1280
+        row = frame[round(500 * scale), :, :].max(axis=1)  # through the middle of the face
+        edges.append((np.flatnonzero(row > 60)[[0, -1]] / scale).round().tolist())
+    assert sizes == [1280, QUICK_WIDTH]
+    assert edges[0] == pytest.approx([800, 1000], abs=6) and edges[1] == pytest.approx(edges[0], abs=6)
 
 
 def test_annotated_video_has_each_frame_and_the_line_under_it(results, clip):

@@ -40,6 +40,27 @@ export const SHORTCUTS = `
     <dt><kbd>{{ key }}</kbd></dt><dd>{{ meaning }}</dd></div></dl>
 </details>`;
 
+// Draws a chart no sooner than `period` ms after the last time, and so seldom that drawing takes at most the share `SHARE`
+// of the time: a chart with many lines, or on a slow machine, is drawn less often and leaves time for everything else.
+const SHARE = 0.1;
+export class Pace {
+  constructor(period) {
+    this.period = period;
+    this.due = 0;
+  }
+
+  get isDue() { return performance.now() >= this.due; }
+
+  draw(chart, option) {
+    const begin = performance.now();
+    chart.setOption(option, { replaceMerge: ["series"] });
+    chart.getZr().flush(); // now, not in the next animation frame, so that the time is known
+    const end = performance.now();
+    this.took = end - begin;
+    this.due = begin + Math.max(this.period, this.took / SHARE);
+  }
+}
+
 // An option for ECharts.
 //   lines: [{id, light, dark, dash, smoothed: [[time, valence] or [null, null]], raw: the same}]
 //   axis: options of the time axis that differ from the default

@@ -1,6 +1,7 @@
 """Live images as JPEG: encoded only on request, once for all viewers, and at a bounded rate."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import cv2
 from fer_ros.media.image_decoding import ConversionError
 from fer_ros.web.live.state import LiveState, Picture
 
+BUSY_RATE = 5.0
+"""Images per second while a video is analysed: browser and encoder would take the processor from the analysis."""
 PATIENCE = 1.5
 """Seconds that a request waits for a new image."""
 
@@ -30,10 +33,13 @@ class JpegStream:
         rate: maximum images per second, for all viewers together.
         width: maximum width in pixels; wider images are scaled down.
         quality: JPEG quality, 1 to 100.
+        busy: whether something else needs the processor; then there are at most `BUSY_RATE` images per second.
     """
 
-    def __init__(self, state: LiveState, *, rate: float, width: int, quality: int) -> None:
-        self._state, self._period, self._width, self._quality = state, 1 / rate, width, quality
+    def __init__(self, state: LiveState, *, rate: float, width: int, quality: int,
+                 busy: Callable[[], bool] = lambda: False) -> None:
+        self._state, self._rate, self._width, self._quality = state, rate, width, quality
+        self._busy = busy
         self._encoder = ThreadPoolExecutor(1, 'jpeg')
         self._task: asyncio.Task | None = None
         self._latest: Jpeg | None = None
@@ -67,7 +73,8 @@ class JpegStream:
         picture = await self._next()
         if picture is None:
             return None
-        self._due = max(self._due + self._period, loop.time())
+        rate = min(self._rate, BUSY_RATE) if self._busy() else self._rate
+        self._due = max(self._due + 1 / rate, loop.time())
         data = await loop.run_in_executor(self._encoder, self._encode, picture)
         if data is not None:
             self.encoded += 1

@@ -1,7 +1,7 @@
 // The content of the tab Live. It fetches image and values itself, the next one after the last was shown, so that a
 // slow browser receives fewer of them.
 import { echarts } from "nicegui-echart";
-import { keysOn, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { keysOn, Pace, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
 
 const NEAR = 0.5; // seconds up to which a value is that of a moment
 const PERIOD = 200; // ms between two updates of lines and numbers
@@ -233,6 +233,7 @@ export default {
     this.ended = false;
     this.lines = new Map(); // id -> { face, points: [[t, valence, raw] or null] }
     this.epoch = this.newest = this.now = 0;
+    this.pace = new Pace(0);
     this.restored = sessionStorage.getItem(LOST) !== null;
     this.chart = echarts.init(this.$refs.chart, null, { renderer: "canvas" });
     this.resizer = new ResizeObserver(() => this.chart.resize());
@@ -387,13 +388,14 @@ export default {
     draw() {
       const relative = (points, column) =>
         points.map((point) => (point ? [point[0] - this.now, point[column]] : [null, null]));
-      this.chart.setOption(valenceOption({
+      if (!this.pace.isDue) return;
+      this.pace.draw(this.chart, valenceOption({
         palette: this.palette, names: this.texts, dark: this.dark,
         lines: [...this.lines].map(([id, { face, points }]) =>
           ({ ...face, id, smoothed: relative(points, 1), raw: relative(points, 2) })),
         axis: { min: -this.seconds, max: 0, name: this.texts.seconds_axis,
           axisLabel: { formatter: (seconds) => String(Math.abs(seconds)) } },
-      }), { replaceMerge: ["series"] });
+      }));
       if (this.hover) this.point(this.pointed);
     },
 

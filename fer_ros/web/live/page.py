@@ -39,12 +39,18 @@ class LiveSource(Protocol):
 
 
 class LivePage:
-    """The tab: one instance per program; `build` is called for each browser."""
+    """The tab: one instance per program; `build` is called for each browser.
 
-    def __init__(self, settings: WebSettings, live: LiveSource) -> None:
+    Args:
+        settings: settings of the page.
+        live: what is shown.
+        busy: whether a video is being analysed, so that there are fewer images.
+    """
+
+    def __init__(self, settings: WebSettings, live: LiveSource, busy: Callable[[], bool]) -> None:
         self._settings, self._live, self._state = settings, live, live.state
         self._frames = JpegStream(live.state, rate=settings.image_rate, width=settings.image_width,
-                                  quality=settings.image_quality)
+                                  quality=settings.image_quality, busy=busy)
 
     def build(self) -> None:
         """Fill the tab, in a NiceGUI page."""

@@ -48,7 +48,8 @@ class Server:
         throttle()
         self._socket = _listen(settings.host, settings.port)
         self.port = self._socket.getsockname()[1]
-        self._live, self._video = LivePage(settings, live), VideoPage(settings)
+        self._video = VideoPage(settings)
+        self._live = LivePage(settings, live, lambda: self._video.jobs.working)
         self._visitor = VisitorPage(settings) if settings.visitor_camera else None
         application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         application.router.routes += [*self._live.routes(), *self._video.routes()]

@@ -238,7 +238,7 @@ def _work(order: Order, length: float, pipeline: 'FacePipeline', events: _Events
             playback.add(image, frame)
 
         summary = process(Input(str(path), NAME, 'video'), results, Settings(annotated=True, rotate=order.rotate),
-                          pipeline, report, watch, complete_interrupted=True)
+                          pipeline, report, watch, complete_interrupted=True, quick=True)
     return {'frames': summary['frames'], 'seconds': summary['duration_s'], 'stopped': was_stopped,
             'warning': '; '.join(filter(None, (summary['warning'].replace(str(path), 'The video'), *summary['hints'])))}
 

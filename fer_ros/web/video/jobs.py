@@ -155,6 +155,7 @@ class Jobs:
         self._closed = False
         self._chosen = -math.inf
         """When a browser last showed the choice of a video."""
+        self._working = False
         self._ready: _Process | None = None
         """A process without a job."""
         self._not_before = -math.inf
@@ -265,6 +266,11 @@ class Jobs:
             job.notes = change(job.notes)
             return job.notes, job.view
 
+    @property
+    def working(self) -> bool:
+        """Whether a video is being analysed."""
+        return self._working
+
     def close(self) -> None:
         """End all jobs and remove all files."""
         with self._changed:
@@ -319,6 +325,7 @@ class Jobs:
                         break
                     if running is not None:
                         running.view = replace(running.view, state='starting')
+            self._working = running is not None
             if running is None:
                 self._keep_ready()
                 with self._changed:

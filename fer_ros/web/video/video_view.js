@@ -1,7 +1,7 @@
 // The content of the tab Video: choice of a video, and the player with image, lines and summary, which grow while the
 // video is analysed.
 import { echarts } from "nicegui-echart";
-import { keysOn, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { keysOn, Pace, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
 import { drawFaces, find, moved, pinched, Recording, zoomed } from "fer-player";
 
 const SOON = 400; // ms between two looks at a job that goes on
@@ -288,6 +288,7 @@ export default {
   mounted() {
     this.ended = false;
     this.recording = null;
+    this.pace = new Pace(REDRAW);
     this.fingers = new Map(); // pointer -> its place on the axis, 0 to 1
     this.frames = new Map(); // number -> ImageBitmap, or the promise of one
     this.loading = 0;
@@ -486,7 +487,7 @@ export default {
     async extend(ends) {
       if (!(await this.fetchLines(this.player)) || !this.player) return;
       this.count = this.recording.count;
-      if (ends || performance.now() - this.drawn > REDRAW) {
+      if (ends || this.pace.isDue) {
         this.lasting = this.recording.lasting();
         this.draw();
       }
@@ -562,7 +563,6 @@ export default {
     draw() {
       this.dark = document.body.classList.contains("body--dark");
       if (!this.chart) return;
-      this.drawn = performance.now();
       const { recording } = this;
       const lines = this.lasting.filter(({ id }) => !this.hidden.includes(id)).map((face) =>
         ({ ...face, smoothed: recording.points(face, face.valence), raw: recording.points(face, face.raw) }));
@@ -571,8 +571,8 @@ export default {
       const axis = { min, max, name: this.texts.seconds_axis,
         axisLabel: { formatter: (v) => String(Math.round(100 * v) / 100), hideOverlap: true } };
       const marks = this.markers.map(({ time_s }, index) => ({ time: time_s, label: String(index + 1) }));
-      this.chart.setOption(valenceOption({ palette: this.palette, names: this.texts, lines, axis, marks, dark: this.dark }),
-        { replaceMerge: ["series"] });
+      this.pace.draw(this.chart,
+        valenceOption({ palette: this.palette, names: this.texts, lines, axis, marks, dark: this.dark }));
       this.moveVeil();
     },
 

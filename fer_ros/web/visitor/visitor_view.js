@@ -1,7 +1,7 @@
 // The camera of this browser: its images are analysed one after the other by the machine that serves the page, and the
 // result is drawn here.
 import { echarts } from "nicegui-echart";
-import { shade, signed, summary, valenceOption } from "fer-chart";
+import { Pace, shade, signed, summary, valenceOption } from "fer-chart";
 import { drawFaces, Recording } from "fer-player";
 
 const QUALITY = 0.8; // of the images that are sent
@@ -61,6 +61,7 @@ export default {
   },
 
   mounted() {
+    this.pace = new Pace(REDRAW);
     this.visit = 0; // counts starts, so that what belongs to an earlier one ends
     this.resizer = new ResizeObserver(() => this.chart?.resize());
     this.resizer.observe(this.$refs.chart);
@@ -167,7 +168,7 @@ export default {
         this.chart.resize();
       }
       this.paint(shown);
-      if (performance.now() - (this.drawn ?? 0) > REDRAW) this.draw();
+      if (this.pace.isDue) this.draw();
     },
 
     paint(image) {
@@ -182,18 +183,17 @@ export default {
     },
 
     draw() {
-      this.drawn = performance.now();
       this.dark = document.body.classList.contains("body--dark");
       const { recording } = this;
       const now = recording.times.at(-1);
       const relative = (points) => points.map(([time, value]) => [time === null ? null : time - now, value]);
       const lines = recording.lasting().map((face) => ({ ...face, smoothed: relative(recording.points(face, face.valence)),
         raw: relative(recording.points(face, face.raw)) }));
-      this.chart.setOption(valenceOption({ palette: this.palette, names: this.texts, lines, dark: this.dark,
+      this.pace.draw(this.chart, valenceOption({ palette: this.palette, names: this.texts, lines, dark: this.dark,
         axis: { min: -this.seconds, max: 0, name: this.texts.seconds_axis,
-          axisLabel: { formatter: (seconds) => String(Math.abs(seconds)) } } }), { replaceMerge: ["series"] });
-      if (this.drawn - (this.summed ?? 0) > WORDS) {
-        this.summed = this.drawn;
+          axisLabel: { formatter: (seconds) => String(Math.abs(seconds)) } } }));
+      if (performance.now() - (this.summed ?? 0) > WORDS) {
+        this.summed = performance.now();
         this.inWords = summary(lines, this.texts);
       }
     },

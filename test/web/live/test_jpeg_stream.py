@@ -76,6 +76,28 @@ def test_the_rate_is_bounded_however_many_ask(state):
     event_loop.run(run())
 
 
+def test_there_are_fewer_while_a_video_is_analysed(state, monkeypatch):
+    monkeypatch.setattr(jpeg_stream, 'BUSY_RATE', 2.0)
+    busy = [True]
+
+    async def run():
+        encoder = jpeg_stream.JpegStream(state, rate=200.0, width=320, quality=80, busy=lambda: busy[0])
+        loop, number, times = asyncio.get_running_loop(), 0, []
+        for _ in range(3):
+            state.picture(1, source())
+            number = (await encoder.after(number)).number
+            times.append(loop.time())
+        assert times[2] - times[1] > 0.4
+        busy[0] = False
+        begin, count = loop.time(), encoder.encoded
+        for _ in range(4):
+            state.picture(1, source())
+            number = (await encoder.after(number)).number
+        assert encoder.encoded == count + 4 and loop.time() - begin < 60
+        encoder.close()
+    event_loop.run(run())
+
+
 def test_without_a_new_picture_the_request_ends(state, monkeypatch):
     monkeypatch.setattr(jpeg_stream, 'PATIENCE', 0.1)
 
