@@ -128,6 +128,12 @@ class FacesHistory:
         with self._lock:
             return self._stamps.rows
 
+    @property
+    def first(self) -> int:
+        """Number of the first frame kept, as `frame` of the samples counts."""
+        with self._lock:
+            return self._frame - len(self._stamps)
+
     def series(self) -> list[FaceSeries]:
         """The faces kept, in order of their first appearance."""
         with self._lock:

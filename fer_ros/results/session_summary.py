@@ -39,13 +39,14 @@ class Session:
 
     @classmethod
     def of_history(cls, history: FacesHistory) -> 'Session':
-        """The session in a history that has kept everything."""
-        stamps = history.stamps()
+        """The session in a history to which nothing is added meanwhile."""
+        stamps, first = history.stamps(), history.first
         faces = {}
         for series in history.series():
             rows = faces[series.face_id] = np.zeros(len(series.samples), ROW)
             for name in ('frame', 'emotion', 'valence', 'quality'):
                 rows[name] = series.samples[name]
+            rows['frame'] -= first
             rows['group'] = group_scores(series.samples['probabilities']).argmax(1)
         return cls((stamps - stamps[:1]) * 1e-9, faces)
 

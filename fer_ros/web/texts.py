@@ -46,7 +46,38 @@ class Refused:
     crowded = 'Rejected: too many connections. Close other windows of the dashboard, or try again later.'
 
 
-class Video:
+def texts_of(part: type) -> dict[str, object]:
+    """The texts of a class, with those that it inherits, by their names."""
+    return {name: getattr(part, name) for name in dir(part) if not name.startswith('_')}
+
+
+class Session:
+    """Markers and summary, of a video and of the live view."""
+
+    markers = 'Markers'
+    marker_new = 'Marker'
+    marker_text = 'Text of the marker at {time}'
+    marker_save = 'Set'
+    marker_cancel = 'Cancel'
+    marker_none = 'None yet.'
+    marker_remove = 'Remove the marker at {time}'
+    summary_heading = 'Summary'
+    person = 'Person'
+    all_faces = 'all faces'
+    seen = 'Seen'
+    mean = 'Mean valence ± spread'
+    longest_positive = 'Longest positive'
+    longest_negative = 'Longest negative'
+    stretch = '{length} s from {start}'
+    quality = 'Quality'
+    unusable = 'Too poor'
+    per_emotion = 'Share of the time per emotion and group'
+    group = '{group} (group)'
+    session_text = ('{duration}, {frames} frames; without a face {without} of the time. Faces seen for a moment '
+                    'only: {short}.')
+
+
+class Video(Session):
     """The tab Video."""
 
     choose = 'Analyse the faces in a video'
@@ -112,30 +143,9 @@ class Video:
         ('[ ] L', 'loop from here, to here, end the loop'),
         ('M', 'set a marker'),
     )
-    markers = 'Markers'
-    marker_new = 'Marker'
-    marker_text = 'Text of the marker at {time}'
-    marker_save = 'Set'
-    marker_cancel = 'Cancel'
-    marker_none = 'None yet.'
     marker_go = 'Go to {time}'
-    marker_remove = 'Remove the marker at {time}'
-    summary_heading = 'Summary'
-    person = 'Person'
     name_of = 'Name of {face}'
     name_hint = 'Faces with the same name are one person.'
-    all_faces = 'all faces'
-    seen = 'Seen'
-    mean = 'Mean valence ± spread'
-    longest_positive = 'Longest positive'
-    longest_negative = 'Longest negative'
-    stretch = '{length} s from {start}'
-    quality = 'Quality'
-    unusable = 'Too poor'
-    per_emotion = 'Share of the time per emotion and group'
-    group = '{group} (group)'
-    session_text = ('{duration}, {frames} frames; without a face {without} of the time. Faces seen for a moment '
-                    'only: {short}.')
     so_far = 'So far:'
     report = 'Report (HTML)'
     json = 'JSON'
@@ -245,7 +255,7 @@ class Connection:
     silence = 'No result for {seconds} s'
 
 
-class Live:
+class Live(Session):
     """The tab Live."""
 
     heading_picture = 'Camera'
@@ -323,6 +333,12 @@ class Live:
     deleted = 'The recording was deleted.'
     undo = 'Undo'
     too_late = 'It is too late to undo this.'
+    markers_csv = 'Markers'
+    download_markers = 'Download the markers of {name}'
+    marker_moment = 'A marker needs a moment that is on the line.'
+    marker_hint = 'For all browsers, until the dashboard exits. Those set during a recording are kept with it.'
+    session_hint = ('Since the dashboard was started or the lines were cleared, at most the last hour, with up to ten '
+                    'frames of each second.')
     webcam = 'Webcam of this machine'
     webcam_start = 'Start {device}'
     webcam_stop = 'Stop webcam'
@@ -339,6 +355,7 @@ class Live:
         ('P', 'pause and resume'),
         ('R', 'start and stop recording'),
         ('C', 'clear the lines'),
+        ('M', 'set a marker'),
     )
 
 

@@ -126,7 +126,12 @@ def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
     page.get_by_text(Live.details).click()
     page.get_by_test_id('rate').wait_for()
     page.get_by_test_id('hints').get_by_text('fb is turned away').wait_for()
+    page.get_by_test_id('live-session').wait_for()
+    page.get_by_role('button', name=Live.marker_new, exact=True).click()
+    page.get_by_role('textbox', name='marker').fill('here')
     assert problems(page) == []
+    page.keyboard.press('Enter')
+    page.get_by_role('button', name='Remove the marker').first.wait_for()
     page.get_by_role('button', name='Record', exact=True).click()
     page.get_by_role('button', name='Stop').wait_for()
     assert problems(page) == []

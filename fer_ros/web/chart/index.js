@@ -1,10 +1,8 @@
 // The chart of valence over time.
 
-// A colour for light and dark backgrounds: {light, dark}.
-export function shade(colour, dark) { return dark ? colour.dark : colour.light; }
-
-// With a sign, and a real minus.
-export function signed(value, digits = 2) { return (value < 0 ? "−" : "+") + Math.abs(value).toFixed(digits); }
+import { shade, signed } from "./format.js";
+export { shade, signed } from "./format.js";
+export { clock, MARKERS, Notes, SUMMARY } from "./notes.js";
 
 // The lines in words, for those who do not see the chart.
 //   lines: [{id, smoothed: [[time, valence] or [null, null]]}]
@@ -93,7 +91,7 @@ export function valenceOption({ palette, names, lines, axis, marks = [], dark })
   const { axisLabel, ...ofTime } = axis;
   return {
     animation: false,
-    grid: { left: 44, right: 14, top: 10, bottom: 42 },
+    grid: { left: 44, right: 14, top: marks.length ? 22 : 10, bottom: 42 }, // markers have their number above
     xAxis: { type: "value", nameLocation: "middle", nameGap: 26, nameTextStyle: { color: ink },
       axisLabel: { color: ink, ...axisLabel }, splitLine: { lineStyle: { color: faint } },
       axisLine: { onZero: false, lineStyle: { color: ink } }, ...ofTime },

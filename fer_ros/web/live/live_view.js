@@ -1,7 +1,7 @@
 // The content of the tab Live. It fetches image and values itself, the next one after the last was shown, so that a
 // slow browser receives fewer of them.
 import { echarts } from "nicegui-echart";
-import { keysOn, Pace, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { keysOn, MARKERS, Notes, Pace, shade, SHORTCUTS, signed, SUMMARY, summary, switchKeys, valenceOption } from "fer-chart";
 
 const NEAR = 0.5; // seconds up to which a value is that of a moment
 const PERIOD = 200; // ms between two updates of lines and numbers
@@ -12,6 +12,7 @@ const CHOSEN = "fer-chosen"; // remembers the chosen face over a reload
 const LOST = "fer-lost"; // remembers over a reload that the connection was lost
 
 export default {
+  mixins: [Notes],
   props: { texts: Object, palette: Object, seconds: Number },
   template: `
 <div class="fer-live" :class="{ 'fer-outdated': lost }">
@@ -114,6 +115,7 @@ export default {
       </template>
       <q-btn no-caps unelevated v-if="recording.state === 'running'" color="negative" icon="stop" :label="texts.stop"
         @click="$emit('stop')"/>
+      <q-btn no-caps outline icon="flag" :label="texts.marker_new" :disable="!answer?.frame" @click="draftMarker"/>
       <q-btn no-caps outline icon="face" :label="texts.calibrate" @click="$emit('calibrate')"/>
       <q-btn no-caps outline icon="face_retouching_off" :label="texts.reset" @click="$emit('reset')"/>
       <q-btn no-caps outline icon="clear_all" :label="texts.clear" @click="$emit('clear')"/>
@@ -137,6 +139,9 @@ export default {
           <q-btn v-if="one.video" no-caps outline icon="download" :label="texts.video" type="a" download
             :href="address(one, 'video.mp4')"
             :aria-label="texts.download_video.replace('{name}', shownName(one))"/>
+          <q-btn v-if="one.markers" no-caps outline icon="download" :label="texts.markers_csv" type="a" download
+            :href="address(one, 'markers.csv')"
+            :aria-label="texts.download_markers.replace('{name}', shownName(one))"/>
           <q-btn outline icon="delete" :aria-label="texts.delete.replace('{name}', shownName(one))"
             @click="$emit('delete', one.name)"/>
         </li>
@@ -156,6 +161,15 @@ export default {
     </div>
     ${SHORTCUTS}
   </section>
+
+  ${MARKERS}
+
+  <section v-if="session?.frames" class="fer-card fer-session" :aria-label="texts.summary_heading" data-testid="live-session">
+    <h2>{{ texts.summary_heading }}</h2>
+    <p>{{ sessionInWords() }}</p>
+    ${SUMMARY}
+    <p class="fer-empty">{{ texts.session_hint }}</p>
+  </section>
 </div>`,
 
   data() {
@@ -173,6 +187,8 @@ export default {
       video: false, // whether a recording has one: images are stored only when somebody asks for it
       pictureShown: false,
       hover: null, // what is told of the moment under the mouse
+      session: null, // the newest of session.json
+      goTo: null, // markers lead nowhere here
     };
   },
 
@@ -181,6 +197,7 @@ export default {
     status() { return this.answer?.status ?? {}; },
     hints() { return this.lost ? [] : (this.answer?.hints ?? []); },
     size() { return this.answer?.size; },
+    markers() { return this.answer?.markers ?? []; },
     recording() { return this.answer?.recording ?? { state: "empty", list: [] }; },
     webcam() { return this.answer?.webcam ?? { devices: [], running: false, problem: "" }; },
     face() { return this.faces.find((face) => face.id === (this.chosen || this.answer.primary)); },
@@ -242,6 +259,7 @@ export default {
     window.addEventListener("keydown", this.onKey);
     this.loop(this.update, PERIOD);
     this.loop(this.showPicture, 0);
+    this.loop(this.fetchSession, WORDS);
     this.summing = setInterval(() => this.sumUp(), WORDS);
   },
 
@@ -329,6 +347,17 @@ export default {
       this.draw();
     },
 
+    async fetchSession() {
+      const response = await fetch("/live/session.json", { signal: AbortSignal.timeout(10000) });
+      if (!response.ok) throw new Error(response.statusText);
+      this.session = await response.json();
+    },
+
+    // What Notes of fer-chart asks for.
+    moment() { return this.now; },
+    setMarker(time, text) { this.$emit("mark", { epoch: this.epoch, time, text }); },
+    removeMarker(number) { this.$emit("unmark", number); },
+
     async showPicture() {
       const response = await fetch(`/live/frame?after=${this.picture ?? 0}`, { signal: AbortSignal.timeout(10000) });
       if (!response.ok) throw new Error(response.statusText);
@@ -379,8 +408,6 @@ export default {
 
     shade(colour) { return shade(colour, this.dark); },
 
-    percent(value) { return Math.round(100 * value) + " %"; },
-
     signed,
 
     probability(index) { return this.face?.probabilities[index] ?? 0; },
@@ -393,6 +420,8 @@ export default {
         palette: this.palette, names: this.texts, dark: this.dark,
         lines: [...this.lines].map(([id, { face, points }]) =>
           ({ ...face, id, smoothed: relative(points, 1), raw: relative(points, 2) })),
+        marks: this.markers.map(({ time_s }, index) => ({ time: time_s - this.now, label: String(index + 1) }))
+          .filter(({ time }) => time >= -this.seconds),
         axis: { min: -this.seconds, max: 0, name: this.texts.seconds_axis,
           axisLabel: { formatter: (seconds) => String(Math.abs(seconds)) } },
       }));
@@ -432,6 +461,10 @@ export default {
       else if (key === "r" && this.recording.state === "empty") this.$emit("record", this.video);
       else if (key === "r" && this.recording.state === "running") this.$emit("stop");
       else if (key === "c") this.$emit("clear");
+      else if (key === "m" && this.answer?.frame) {
+        event.preventDefault();
+        this.draftMarker();
+      }
     },
   },
 };

@@ -10,12 +10,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from fer_ros.recordings.output_files import MIN_LIFE
+from fer_ros.results.session_summary import summarise
 from fer_ros.web.live.jpeg_stream import JpegStream
-from fer_ros.web.live.recording_files import CSV
+from fer_ros.web.live.recording_files import MARKERS, VIDEO
 from fer_ros.web.live.state import LiveState
 from fer_ros.web.live.webcam import Webcam
+from fer_ros.web.notes import NotesError
 from fer_ros.web.server.settings import WebSettings
-from fer_ros.web.texts import HiddenFaces, Live
+from fer_ros.web.texts import HiddenFaces, Live, VideoErrors, texts_of
 from fer_ros.web.theme import CHART, palette
 
 ANSWER = 10.0
@@ -62,6 +65,8 @@ class LivePage:
         view.on('undelete', lambda: _or_too_late(recorder.files.restore()))
         view.on('clear', self._state.clear)
         view.on('unclear', lambda: _or_too_late(self._state.restore()))
+        view.on('mark', lambda event: self._mark(event.args))
+        view.on('unmark', lambda event: self._state.unmark(int(event.args)))
         view.on('calibrate', lambda: self._ask(self._live.calibrate, Live.calibrating))
         view.on('reset', lambda: self._ask(self._live.reset_calibration, kind='info'))
         view.on('webcam', lambda event: self._start_webcam(str(event.args)))
@@ -77,6 +82,14 @@ class LivePage:
             success, message = False, Live.no_service
         ui.notify(message, type=kind if success else 'negative', timeout=8000, close_button='OK')
 
+    def _mark(self, asked: dict) -> None:
+        try:
+            self._state.mark(int(asked['epoch']), float(asked['time']), str(asked['text']))
+        except NotesError:
+            ui.notify(VideoErrors.notes, type='negative', timeout=8000, close_button='OK')
+        except (KeyError, TypeError, ValueError):
+            ui.notify(Live.marker_moment, type='negative')
+
     def _start_webcam(self, device: str) -> None:
         if self._state.image_publishers:
             ui.notify(Live.webcam_busy.format(topic=self._state.image_topic), type='negative', timeout=8000)
@@ -86,12 +99,18 @@ class LivePage:
     def routes(self) -> list[BaseRoute]:
         """Routes for the requests of the tab. It sends the next request after it has shown the last response."""
         return [Route('/live/state', self._update), Route('/live/frame', self._frame),
+                Route('/live/session.json', self._session),
                 Route('/live/recordings/{name}/{kind}', self._recording)]
 
     async def _update(self, request: Request) -> Response:
         update = self._state.update(_number(request, 'epoch'), _number(request, 'after'))
         update['webcam'] = self._live.webcam.state()
         return Response(json.dumps(update), media_type='application/json', headers=FRESH)
+
+    def _session(self, request: Request) -> Response:
+        """The summary; runs in a thread pool."""
+        return Response(json.dumps(summarise(self._state.session(), least=MIN_LIFE)), media_type='application/json',
+                        headers=FRESH)
 
     async def _frame(self, request: Request) -> Response:
         jpeg = await self._frames.after(_number(request, 'after'))
@@ -105,8 +124,9 @@ class LivePage:
         path = self._state.recorder.files.file(name, kind)
         if path is None:
             return Response('there is no such recording', 404)
-        return FileResponse(path, media_type='text/csv; charset=utf-8' if kind == CSV else 'video/mp4', headers={
-            **FRESH, 'Content-Disposition': f'attachment; filename="faces_{name}{path.suffix}"'})
+        what = 'markers' if kind == MARKERS else 'faces'
+        return FileResponse(path, media_type='video/mp4' if kind == VIDEO else 'text/csv; charset=utf-8', headers={
+            **FRESH, 'Content-Disposition': f'attachment; filename="{what}_{name}{path.suffix}"'})
 
     def close(self) -> None:
         """Stop everything at the end of the program."""
@@ -120,7 +140,7 @@ class _LiveView(ui.element, component='live_view.js', esm={'fer-chart': str(CHAR
 
     def __init__(self, settings: WebSettings) -> None:
         super().__init__()
-        self._props['texts'] = {name: value for name, value in vars(Live).items() if not name.startswith('_')}
+        self._props['texts'] = texts_of(Live)
         self._props['texts']['hidden'] = getattr(HiddenFaces, settings.hide_faces)
         self._props['texts']['recording_shared'] = Live.recording_shared.format(folder=settings.recordings)
         self._props['palette'] = palette()

@@ -4,8 +4,9 @@ import math
 import os
 import shutil
 import threading
+from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -13,12 +14,14 @@ from time import monotonic
 import cv2
 import numpy as np
 
+from fer_ros.atomic_files import write_file
 from fer_ros.media.file_names import without_errno
 from fer_ros.media.image_decoding import ConversionError
 from fer_ros.media.video_writer import VideoWriter
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.faces_csv import FacesCsv
-from fer_ros.web.live.recording_files import CSV, FRAGMENTS, RecordingFiles
+from fer_ros.web.live.recording_files import CSV, FRAGMENTS, MARKERS, RecordingFiles
+from fer_ros.web.notes import Marker, Notes, markers_csv
 from fer_ros.web.texts import Recordings
 from fer_ros.web.video.uploads import RESERVE
 
@@ -100,6 +103,16 @@ class LiveRecorder:
         if current is not None:
             current.picture(stamp_ns, image)
 
+    def mark(self, number: int, stamp_ns: int, text: str) -> None:
+        """Set the marker `number` at a stamp in ns in the recording that runs, unless that is before its begin."""
+        if self._current is not None:
+            self._current.mark(number, stamp_ns, text)
+
+    def unmark(self, number: int) -> None:
+        """Remove a marker from the recording that runs."""
+        if self._current is not None:
+            self._current.mark(number, 0, None)
+
     @property
     def wants_pictures(self) -> bool:
         """Whether a recording with video runs."""
@@ -117,7 +130,7 @@ class LiveRecorder:
         running = {'state': 'empty', 'told': ''} if current is None else current.state()
         return {**running, 'restorable': self.files.restorable, 'list': [
             {'name': found.name, 'seconds': round(found.seconds, 1), 'megabytes': round(found.size / 1e6, 1),
-             'video': found.video} for found in self.files.list()]}
+             'video': found.video, 'markers': found.markers} for found in self.files.list()]}
 
     def close(self) -> None:
         """End the recording that runs and complete its files."""
@@ -141,6 +154,11 @@ class _Current(threading.Thread):
         """Time of receipt, and the faces."""
         self._picture: tuple[int, Callable[[], np.ndarray]] | None = None
         self._times = _Times()
+        self._marks: deque[tuple[int, int, str | None]] = deque()
+        """Number, stamp and text of markers to be set, or without a text to be removed."""
+        self._markers: dict[int, Marker] = {}
+        self._stamps, self._written = array('q'), array('d')
+        """Of all frames written: stamp in ns, and time in seconds."""
         self._begin = clock()
         self._seconds = 0.0
         self._rows = self._number = self._pictures = self._lost = self._size = 0
@@ -164,6 +182,12 @@ class _Current(threading.Thread):
         with self._condition:
             if self.video and not self.ending:
                 self._picture = stamp_ns, image
+                self._condition.notify()
+
+    def mark(self, number: int, stamp_ns: int, text: str | None) -> None:
+        with self._condition:
+            if not self.ending:
+                self._marks.append((number, stamp_ns, text))
                 self._condition.notify()
 
     def end(self, why: str = '') -> None:
@@ -204,14 +228,17 @@ class _Current(threading.Thread):
             synced = self._clock()
             while True:
                 with self._condition:
-                    if not (self._frames or self._picture or self.ending):
+                    if not (self._frames or self._picture or self._marks or self.ending):
                         self._condition.wait(PERIOD)
                     frames, self._frames = self._frames, deque()
                     picture, self._picture = self._picture, None
+                    marks, self._marks = self._marks, deque()
                     ending = self.ending
                 for arrival, frame in frames:
                     self._write_faces(csv, arrival, frame)
                 file.flush()
+                if marks:
+                    self._write_markers(marks)
                 if picture is not None and self.video:
                     self._write_picture(writer, *picture)
                 if ending:
@@ -233,8 +260,26 @@ class _Current(threading.Thread):
         seconds, micros = divmod((frame.stamp_ns + 500) // 1000, 1_000_000)
         for face in frame.faces:
             csv.write(time_ns, self._number, face, (f'{seconds}.{micros:06d}',))
+        self._stamps.append(frame.stamp_ns)
+        self._written.append(time_ns * 1e-9)
         self._number += 1
         self._rows += len(frame.faces)
+
+    def _write_markers(self, marks: Iterable[tuple[int, int, str | None]]) -> None:
+        """Take over the changes, and write all markers again: there are few."""
+        for number, stamp_ns, text in marks:
+            # The last frame that is not later; stamps ascend but where the clock was set.
+            frame = next((i for i in reversed(range(len(self._stamps))) if self._stamps[i] <= stamp_ns), None)
+            if text is None:
+                self._markers.pop(number, None)
+            elif frame is not None:
+                self._markers[number] = Marker(number, self._written[frame], text)
+        path = self._path / MARKERS
+        if self._markers:
+            ordered = tuple(sorted(self._markers.values(), key=lambda one: (one.time_s, one.number)))
+            write_file(path, markers_csv(Notes(ordered), np.array(self._written)).encode())
+        else:
+            path.unlink(missing_ok=True)
 
     def _write_picture(self, writer: VideoWriter, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
         time = self._times.of_picture(stamp_ns)

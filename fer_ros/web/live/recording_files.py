@@ -14,7 +14,7 @@ from pathlib import Path
 from fer_ros.media.fragments import make_whole
 from fer_ros.media.pyav import PyAvMissing
 
-CSV, VIDEO, FRAGMENTS = 'faces.csv', 'video.mp4', 'fragments.mp4'
+CSV, VIDEO, MARKERS, FRAGMENTS = 'faces.csv', 'video.mp4', 'markers.csv', 'fragments.mp4'
 """Names of the files of a recording: the last is the video while it is written."""
 UNDO = 60.0
 """Seconds for which a deleted recording is kept."""
@@ -37,6 +37,8 @@ class Recording:
     """Bytes of all files."""
     video: bool
     """Whether there is one."""
+    markers: bool = False
+    """Whether there are any."""
 
 
 class RecordingFiles:
@@ -90,7 +92,8 @@ class RecordingFiles:
     def _learn(self, path: Path) -> None:
         try:
             size = sum(file.stat().st_size for file in path.iterdir())
-            found = Recording(path.name, _length(path / CSV), size, (path / VIDEO).exists())
+            found = Recording(path.name, _length(path / CSV), size, (path / VIDEO).exists(),
+                              (path / MARKERS).exists())
         except OSError:  # removed by somebody, or not readable
             return
         with self._lock:
@@ -112,9 +115,9 @@ class RecordingFiles:
             return sorted(self._known.values(), key=lambda found: found.name, reverse=True)[:MOST_LISTED]
 
     def file(self, name: str, kind: str) -> Path | None:
-        """The file `CSV` or `VIDEO` of a recording; None if there is none."""
+        """The file `CSV`, `VIDEO` or `MARKERS` of a recording; None if there is none."""
         with self._lock:
-            known = name in self._known and kind in (CSV, VIDEO)
+            known = name in self._known and kind in (CSV, VIDEO, MARKERS)
         path = self.folder / name / kind
         return path if known and path.is_file() else None
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
@@ -22,8 +22,10 @@ from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
 from fer_ros.results.history import FaceSeries, FacesHistory, Outcome, breaks
+from fer_ros.results.session_summary import Session
 from fer_ros.web.live.hints import FaceHints
 from fer_ros.web.live.recorder import LiveRecorder
+from fer_ros.web.notes import Notes
 from fer_ros.web.texts import Connection
 from fer_ros.web.theme import face_style
 
@@ -37,8 +39,14 @@ FRESH = 3.5
 """Seconds for which a diagnostics message is valid; there is one per second."""
 FACES_LATE = 0.3
 """Seconds that the faces of an image may be later than the image; afterwards it is not shown where faces are hidden."""
+SESSION = 3600.0
+"""Seconds that are summarised at most."""
+SESSION_STEP = 0.1
+"""Minimum seconds between two frames of the summary: it is about time, and needs no more."""
 UNDO = 60.0
 """Seconds for which cleared lines can be shown again."""
+LATEST = 60.0
+"""Seconds by which a marker may be after the last frame, which is where it is set then."""
 WANTED = 5.0
 """Seconds for which images are subscribed to after the last request: a slow browser requests rarely."""
 
@@ -84,6 +92,12 @@ class LiveState:
         self._epoch = self._newest = self._base_ns = 0
         self._cleared, self._cleared_at = 0, -math.inf
         """Number of frames whose points are hidden, and when that was asked for."""
+        self._cleared_s = 0.0
+        """Time from which markers are shown, in seconds."""
+        self._session, self._cleared_session = _session_history(), _session_history()
+        """The frames that are summarised, and those before the lines were cleared."""
+        self._notes = Notes()
+        """Markers, with their times on the time line."""
         self._hints = FaceHints()
         self._arrivals: deque[tuple[float, float | None]] = deque(maxlen=1000)
         self._start = clock()
@@ -114,6 +128,9 @@ class LiveState:
             if outcome == 'restarted' or self._newest == 0:
                 self._begin(frame.stamp_ns)
             self._newest += 1
+            last = self._session.last
+            if last is None or not 0 <= frame.stamp_ns - last.stamp_ns < SESSION_STEP * 1e9:
+                self._session.add(frame)
             self._hints.add(frame)
             self._arrivals.append((now, latency))
             self._last_arrival = now
@@ -126,6 +143,8 @@ class LiveState:
         self._newest, self._base_ns = 0, stamp_ns
         self._cleared, self._cleared_at = 0, -math.inf
         self._styles.clear()
+        self._session, self._cleared_session, self._notes = _session_history(), _session_history(), Notes()
+        self._cleared_s = 0.0
 
     def picture(self, stamp_ns: int, image: Callable[[], np.ndarray]) -> None:
         """Report an image; the previous one is discarded."""
@@ -185,6 +204,9 @@ class LiveState:
         """Hide the lines drawn so far; `restore` shows them again for a while."""
         with self._lock:
             self._cleared, self._cleared_at = self._newest, self._clock()
+            self._cleared_session, self._session = self._session, _session_history()
+            last = self._history.last
+            self._cleared_s = (last.stamp_ns - self._base_ns) * 1e-9 if last else 0.0
             self._epoch += 1
 
     def restore(self) -> bool:
@@ -193,8 +215,38 @@ class LiveState:
             if self._clock() - self._cleared_at > UNDO:
                 return False
             self._cleared, self._cleared_at = 0, -math.inf
+            self._session, self._cleared_session = self._cleared_session, _session_history()
+            self._cleared_s = 0.0
             self._epoch += 1
             return True
+
+    def mark(self, epoch: int, time_s: float, text: str) -> None:
+        """Set a marker at a moment of the time line `epoch`, in seconds, here and in the recording that runs.
+
+        Raises:
+            ValueError: there is no such moment.
+            NotesError: there are too many markers.
+        """
+        with self._lock:
+            last = self._history.last
+            end = (last.stamp_ns - self._base_ns) * 1e-9 if last else 0.0
+            if last is None or epoch != self._epoch or not 0 <= time_s <= end + LATEST:
+                raise ValueError(f'{time_s} s')
+            before = self._notes
+            self._notes = before.marked(min(time_s, end), text)
+            marker, = set(self._notes.markers) - set(before.markers)
+            self.recorder.mark(marker.number, self._base_ns + round(marker.time_s * 1e9), marker.text)
+
+    def unmark(self, number: int) -> None:
+        """Remove a marker, if there is one."""
+        with self._lock:
+            self._notes = self._notes.unmarked(number)
+            self.recorder.unmark(number)
+
+    def session(self) -> Session:
+        """The frames since the beginning, or since the lines were cleared, of the last `SESSION` seconds."""
+        with self._lock:  # nothing is added between the parts
+            return Session.of_history(self._session)
 
     @property
     def image_topic(self) -> str:
@@ -225,6 +277,7 @@ class LiveState:
             silent = last_arrival is None or now - last_arrival >= NO_IMAGE
             epoch, left_out = self._epoch, self._left_out
             health = self._now_of_health()
+            markers = [asdict(marker) for marker in self._notes.markers if marker.time_s >= self._cleared_s]
             hints = [] if silent else self._hints.now(health.image_problems)
         # FacesHistory numbers frames from 0.
         gap_ns = longest_step(stamps)
@@ -239,6 +292,7 @@ class LiveState:
             'primary': present.primary if present else None,
             'size': [last.width, last.height] if last else None,
             'hints': hints,
+            'markers': markers,
             'status': {
                 **self._connection(now, last_arrival, health),
                 'rate': round(len(arrivals) / min(PERIOD, max(now - self._start, 0.1)), 1),
@@ -282,6 +336,10 @@ class LiveState:
         if health.level:
             return {'level': 'warn', 'text': Connection.trouble, 'detail': health.message}
         return {'level': 'ok', 'text': Connection.good, 'detail': ''}
+
+
+def _session_history() -> FacesHistory:
+    return FacesHistory(SESSION, MAX_SAMPLES)
 
 
 def _points(series: FaceSeries, after: int, base_ns: int, gap_ns: int) -> list:

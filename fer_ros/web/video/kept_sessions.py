@@ -16,7 +16,7 @@ from fer_ros.atomic_files import write_file
 from fer_ros.emotions import EMOTIONS, GROUPS
 from fer_ros.results import wire
 from fer_ros.results.session_summary import ROW, Session
-from fer_ros.web.video.notes import LONGEST_NAME, LONGEST_TEXT, Marker, Notes
+from fer_ros.web.notes import LONGEST_NAME, LONGEST_TEXT, Marker, Notes
 
 _log = logging.getLogger(__name__)
 

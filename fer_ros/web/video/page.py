@@ -26,12 +26,12 @@ from fer_ros.media.rotation import ANGLES
 from fer_ros.recordings.output_files import MIN_LIFE
 from fer_ros.results import wire
 from fer_ros.results.session_summary import Session, SessionError, summarise
+from fer_ros.web.notes import Notes, NotesError, markers_csv
 from fer_ros.web.server.settings import WebSettings
-from fer_ros.web.texts import HiddenFaces, Video, VideoErrors
+from fer_ros.web.texts import HiddenFaces, Video, VideoErrors, texts_of
 from fer_ros.web.theme import CHART, palette
 from fer_ros.web.video.jobs import Jobs, JobsError, Limits, View
 from fer_ros.web.video.kept_sessions import KeptError, KeptSession, KeptSessions, now
-from fer_ros.web.video.notes import Notes, NotesError, markers_csv
 from fer_ros.web.video.uploads import UploadError, receive
 
 _log = logging.getLogger(__name__)
@@ -321,7 +321,7 @@ class _VideoView(ui.element, component='video_view.js', esm={'fer-chart': str(CH
 
     def __init__(self, limits: Limits, folder: Path | None) -> None:
         super().__init__()
-        texts = {name: value for name, value in vars(Video).items() if not name.startswith('_')}
+        texts = texts_of(Video)
         texts['hint'] = Video.hint.format(megabytes=limits.upload >> 20, minutes=limits.seconds / 60)
         texts['kept'] = Video.kept.format(minutes=round(limits.keep_s / 60), away=round(limits.away_s / 60))
         texts['sessions_hint'] = (Video.sessions_memory if folder is None

@@ -1,7 +1,7 @@
 // The content of the tab Video: choice of a video, and the player with image, lines and summary, which grow while the
 // video is analysed.
 import { echarts } from "nicegui-echart";
-import { keysOn, Pace, shade, SHORTCUTS, signed, summary, switchKeys, valenceOption } from "fer-chart";
+import { clock, keysOn, MARKERS, Notes, Pace, shade, SHORTCUTS, SUMMARY, signed, summary, switchKeys, valenceOption } from "fer-chart";
 import { drawFaces, find, moved, pinched, Recording, zoomed } from "fer-player";
 
 const SOON = 400; // ms between two looks at a job that goes on
@@ -17,6 +17,7 @@ const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const STEP = 1.6; // by which a key zooms
 
 export default {
+  mixins: [Notes],
   props: { texts: Object, palette: Object, limit: Number, accept: String, angles: Array, least: Number, silence: Number },
   template: `
 <div class="fer-video" ref="root">
@@ -131,49 +132,12 @@ export default {
       ${SHORTCUTS}
     </section>
 
-    <section class="fer-card fer-markers" :aria-label="texts.markers">
-      <h2>{{ texts.markers }}</h2>
-      <form v-if="draft" class="fer-buttons" @submit.prevent="saveMarker">
-        <label class="fer-grow">{{ texts.marker_text.replace("{time}", clock(draft.time)) }}
-          <input ref="draft" v-model="draft.text" class="fer-input" maxlength="200" @keydown.esc="draft = null"></label>
-        <q-btn no-caps unelevated color="primary" type="submit" :label="texts.marker_save"/>
-        <q-btn no-caps outline :label="texts.marker_cancel" @click="draft = null"/>
-      </form>
-      <ol class="fer-list">
-        <li v-for="(marker, index) in markers" :key="marker.number">
-          <q-btn no-caps outline :label="index + 1 + ' · ' + clock(marker.time_s)"
-            :aria-label="texts.marker_go.replace('{time}', clock(marker.time_s))" @click="goTo(marker.time_s)"/>
-          <span class="fer-grow">{{ marker.text }}</span>
-          <q-btn round flat icon="delete" :aria-label="texts.marker_remove.replace('{time}', clock(marker.time_s))"
-            @click="change('unmark?number=' + marker.number)"/>
-        </li>
-      </ol>
-      <p v-if="!markers.length && !draft" class="fer-empty">{{ texts.marker_none }}</p>
-      <p v-if="noteProblem" role="alert" class="fer-problem">{{ noteProblem }}</p>
-    </section>
+    ${MARKERS}
 
     <section v-if="session" class="fer-card fer-session" :aria-label="texts.summary_heading" data-testid="session">
       <h2>{{ texts.summary_heading }}</h2>
       <p>{{ sessionText }}</p>
-      <div class="fer-wide" tabindex="0" role="group" :aria-label="texts.summary_heading"><table class="fer-table">
-        <thead><tr><th scope="col">{{ texts.person }}</th><th scope="col">{{ texts.seen }}</th>
-          <th scope="col">{{ texts.mean }}</th><th scope="col">{{ texts.longest_positive }}</th>
-          <th scope="col">{{ texts.longest_negative }}</th><th scope="col">{{ texts.quality }}</th>
-          <th scope="col">{{ texts.unusable }}</th></tr></thead>
-        <tbody><tr v-for="person in people" :key="person.name"><th scope="row">{{ person.name }}</th>
-          <td>{{ clock(person.seconds) }}</td><td>{{ spread(person) }}</td><td>{{ stretch(person.longest_positive) }}</td>
-          <td>{{ stretch(person.longest_negative) }}</td><td>{{ percent(person.quality) }}</td>
-          <td>{{ percent(person.unusable) }}</td></tr></tbody></table></div>
-      <h3>{{ texts.per_emotion }}</h3>
-      <div class="fer-wide" tabindex="0" role="group" :aria-label="texts.per_emotion"><table class="fer-table">
-        <thead><tr><th scope="col">{{ texts.person }}</th>
-          <th v-for="{ name } in palette.emotions" :key="name" scope="col">{{ name }}</th>
-          <th v-for="(_, name) in palette.groups" :key="'g' + name" scope="col">
-            {{ texts.group.replace("{group}", texts[name]) }}</th></tr></thead>
-        <tbody><tr v-for="person in people" :key="person.name"><th scope="row">{{ person.name }}</th>
-          <td v-for="{ name } in palette.emotions" :key="name">{{ part(person.emotions[name], person) }}</td>
-          <td v-for="(_, name) in palette.groups" :key="'g' + name">{{ part(person.groups[name], person) }}</td>
-        </tr></tbody></table></div>
+      ${SUMMARY}
       <div class="fer-names">
         <label v-for="face in lasting" :key="face.id">{{ texts.name_of.replace("{face}", face.id) }}
           <input class="fer-input" maxlength="40" :value="names[face.id] ?? ''"
@@ -237,8 +201,6 @@ export default {
       speed: 1,
       loop: null, // [from, to] in seconds
       session: null, // the newest of session.json
-      draft: null, // a marker that is being written
-      noteProblem: "",
       sessions: [], // that are kept
       chosen: [], // ids of those to compare
       removing: "", // id of the one to remove, until the user agrees
@@ -272,17 +234,7 @@ export default {
     },
     names() { return this.session?.names ?? {}; },
     markers() { return this.session?.markers ?? []; },
-    people() {
-      const { people, all } = this.session;
-      return people.length === 1 ? people : [...people, { ...all, name: this.texts.all_faces }];
-    },
-    sessionText() {
-      const { duration_s, frames, without_face_s, faces_seen_shortly } = this.session;
-      const text = this.texts.session_text.replace("{duration}", clock(duration_s)).replace("{frames}", frames)
-        .replace("{without}", this.percent(duration_s ? without_face_s / duration_s : 0))
-        .replace("{short}", faces_seen_shortly);
-      return this.active ? this.texts.so_far + " " + text : text;
-    },
+    sessionText() { return (this.active ? this.texts.so_far + " " : "") + this.sessionInWords(); },
   },
 
   mounted() {
@@ -319,17 +271,7 @@ export default {
   methods: {
     shade(colour) { return shade(colour, this.dark); },
     signed,
-    clock(seconds) { return clock(seconds); },
-    percent(value) { return value === null || value === undefined ? "–" : Math.round(100 * value) + " %"; },
-    part(seconds, person) { return this.percent(person.seconds ? seconds / person.seconds : null); },
     called(id) { return this.names[id] ?? id; },
-    spread({ mean_valence, spread }) {
-      return mean_valence === null ? "–" : `${signed(mean_valence)} ± ${spread.toFixed(2)}`;
-    },
-    stretch(found) {
-      return found ? this.texts.stretch.replace("{length}", (found[1] - found[0]).toFixed(1))
-        .replace("{start}", clock(found[0])) : "–";
-    },
     address(what) { return `/video/${this.job.id}/${what}`; },
 
     // Sessions that are kept
@@ -529,18 +471,10 @@ export default {
       await this.fetchSession();
     },
 
-    async draftMarker() {
-      this.draft = { time: this.recording.times[this.shown], text: "" };
-      await this.$nextTick();
-      this.$refs.draft.focus();
-    },
-
-    async saveMarker() {
-      const { time, text } = this.draft;
-      this.draft = null;
-      await this.change(`mark?time=${time}&text=${encodeURIComponent(text)}`);
-    },
-
+    // What Notes of fer-chart asks for.
+    moment() { return this.recording.times[this.shown]; },
+    setMarker(time, text) { return this.change(`mark?time=${time}&text=${encodeURIComponent(text)}`); },
+    removeMarker(number) { return this.change("unmark?number=" + number); },
     goTo(time) { this.show(find(this.recording.times, time + 1e-3), true); },
 
     close() {
@@ -835,13 +769,6 @@ export default {
     },
   },
 };
-
-function clock(seconds, digits = 1) {
-  const whole = digits ? Number(seconds.toFixed(digits)) : Math.ceil(seconds);
-  const minutes = Math.floor(whole / 60);
-  const rest = (whole - 60 * minutes).toFixed(digits);
-  return `${minutes}:${rest.padStart(digits ? 3 + digits : 2, "0")}`;
-}
 
 function message(text) {
   try {

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Route
 
 from fer_ros.drawing.valence_plot import SILENCE
 from fer_ros.web.server.settings import WebSettings
-from fer_ros.web.texts import HiddenFaces, Visitor, VisitorErrors
+from fer_ros.web.texts import HiddenFaces, Visitor, VisitorErrors, texts_of
 from fer_ros.web.theme import CHART, palette
 from fer_ros.web.video.page import PLAYER
 from fer_ros.web.visitor.visitors import VisitError, VisitLimits, Visitors
@@ -89,7 +89,7 @@ class _VisitorView(ui.element, component='visitor_view.js', esm={'fer-chart': st
 
     def __init__(self, seconds: float, limits: VisitLimits) -> None:
         super().__init__()
-        self._props['texts'] = {name: value for name, value in vars(Visitor).items() if not name.startswith('_')}
+        self._props['texts'] = texts_of(Visitor)
         self._props['texts']['hidden'] = getattr(HiddenFaces, limits.hide_faces)
         self._props['palette'] = palette()
         self._props['seconds'] = seconds

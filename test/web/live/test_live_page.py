@@ -104,6 +104,34 @@ def test_the_chosen_face_is_shown_with_all_its_probabilities(dashboard, fer, bro
     assert 'cpu' in status and '4 in 3 s' in status and 'frames/s' in status
 
 
+def test_a_marker_of_now_is_on_the_line_in_the_list_and_with_the_recording(dashboard, fer, browser, watch):
+    page, other = (b.open(dashboard.url) for b in (browser, watch()))
+    receiving(page)
+    page.get_by_role('button', name='Clear lines').click()  # the summary begins anew
+    page.get_by_role('button', name='Record', exact=True).click()
+    page.get_by_test_id('recording').wait_for()
+    page.wait_for_function("/ [1-9][0-9]* rows/.test(document.querySelector('[data-testid=recording]').innerText)")
+    page.keyboard.press('m')
+    page.get_by_role('textbox', name='Text of the marker').fill('it <b>smiles')
+    page.keyboard.press('Enter')
+    for one in (page, other):
+        one.get_by_role('region', name='Markers').get_by_text('it <b>smiles').wait_for()
+        one.wait_for_function(
+            f"{VIEW}.chart.getOption().series.some((s) => s.markLine?.data.some((d) => 'xAxis' in d))")
+    page.get_by_role('button', name='Stop').click()
+    with page.expect_download() as download:
+        page.get_by_role('link', name='Download the markers of').first.click()
+    rows = list(csv.DictReader(download.value.path().open(encoding='utf-8')))
+    assert [row['text'] for row in rows] == ['it <b>smiles'] and float(rows[0]['time_s']) >= 0
+    session = page.get_by_test_id('live-session')
+    session.get_by_role('row', name='fa').first.filter(has_text='+0.80 ± 0.00').wait_for()
+    other.get_by_role('button', name='Remove the marker').click()
+    page.get_by_role('region', name='Markers').get_by_text('None yet').wait_for()
+    page.get_by_role('button', name='Delete the recording').click()
+    page.get_by_text('The recording was deleted').wait_for()
+    assert browser.errors == []
+
+
 def test_pictures_are_received_only_while_someone_looks(dashboard, fer, browser):
     fer.wait(lambda: fer.lookers == 0, 'for nobody to look')
     page = browser.open(dashboard.url)

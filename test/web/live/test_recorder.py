@@ -57,6 +57,31 @@ def record(recorder: LiveRecorder, frames: int = 10, video: bool = True) -> str:
     return recorder.state()['list'][0]['name']
 
 
+def test_markers_are_kept_with_the_recording(tmp_path):
+    recorder = LiveRecorder(tmp_path, limits())
+    recorder.mark(1, START, 'nothing runs')
+    recorder.start(False)
+    recorder.mark(2, START - STEP, 'before the first frame')
+    for index in range(20):
+        recorder.add(frame(index, face('fa', 0.9)))
+    recorder.mark(3, START + 10 * STEP + 1, '=late')
+    recorder.mark(4, START + 4 * STEP, 'early')
+    recorder.mark(5, START + 5 * STEP, 'wrong')
+    recorder.unmark(5)
+    recorder.stop()
+    wait(lambda: recorder.state()['list'])
+    found, = recorder.state()['list']
+    assert found['markers'] and not found['video']
+    assert recorder.files.file(found['name'], 'markers.csv').read_text() == (
+        "time_s,frame,text\n0.200,4,early\n0.500,10,'=late\n")
+    assert record(recorder, 2, video=False) and not recorder.state()['list'][0]['markers']
+    recorder.close()
+    again = LiveRecorder(tmp_path, limits())
+    wait(lambda: len(again.state()['list']) == 2)
+    assert [one['markers'] for one in again.state()['list']] == [False, True]
+    again.close()
+
+
 @pytest.fixture
 def recorder(tmp_path):
     found = LiveRecorder(tmp_path / 'recordings', limits())
@@ -87,7 +112,8 @@ def test_csv_and_video_have_the_same_time(recorder, tmp_path):
     for at, index in shown:
         assert at == pytest.approx(0.05 * index, abs=0.02)
     state = recorder.state()
-    assert state['list'] == [{'name': name, 'seconds': 0.5, 'megabytes': 0.0, 'video': True}] and state['told'] == ''
+    assert state['list'] == [{'name': name, 'seconds': 0.5, 'megabytes': 0.0, 'video': True,
+                              'markers': False}] and state['told'] == ''
     assert os.stat(tmp_path / 'recordings').st_mode & 0o777 == 0o700
     assert recorder.files.file('..', 'faces.csv') is None and recorder.files.file(name, '../x') is None
 

@@ -11,6 +11,8 @@ from dashboard_harness import face
 from fer_ros.media.image_decoding import ConversionError
 from fer_ros.results.faces import FacesFrame
 from fer_ros.results.health import Health
+from fer_ros.results.session_summary import summarise
+from fer_ros.web.live import state as state_module
 from fer_ros.web.live.recorder import LiveRecorder, RecordingLimits
 from fer_ros.web.live.state import NO_IMAGE, UNDO, WANTED, LiveState
 
@@ -234,3 +236,57 @@ def test_a_recording_wants_images_and_has_hidden_faces(clock, tmp_path):
     assert len(shown) >= 2
     for image in shown:
         assert image[110:150, 120:200].std() < 5 < 40 < image[300:].std()
+
+
+def test_the_session_is_summarised_since_the_lines_were_cleared(state, clock):
+    for index in range(50):
+        state.frame(frame(index, face('fa', 0.9)), None)
+    told = summarise(state.session())
+    assert told['duration_s'] == pytest.approx(5.0) and [one['name'] for one in told['people']] == ['fa']
+    assert told['all']['mean_valence'] == pytest.approx(0.8) and told['all']['emotions']['happy'] == pytest.approx(5.0)
+    state.clear()
+    for index in range(50, 60):
+        state.frame(frame(index, face('fb', 0.1)), None)
+    assert [one['name'] for one in summarise(state.session())['people']] == ['fb']
+    assert state.restore()
+    assert [one['name'] for one in summarise(state.session())['people']] == ['fa']
+    state.frame(frame(0, face('fc', 0.9), start=1), None)
+    assert list(state.session().faces) == ['fc'], 'a new time line'
+
+
+def test_the_session_is_bounded(state, monkeypatch):
+    monkeypatch.setattr(state_module, 'SESSION', 2.0)
+    state.clear()
+    for index in range(200):
+        state.frame(frame(index // 2, face('fa' if index < 190 else 'fb', 0.9)) if index % 2 == 0 else FacesFrame(
+            10**18 + index // 2 * STEP + STEP // 2, 'camera', 640, 480, (face('fa', 0.9),)), None)
+    session = state.session()
+    assert len(session.times) == 21 and session.times[-1] == pytest.approx(2.0), 'of every second frame'
+    assert session.faces['fb']['frame'].tolist() == list(range(16, 21))
+    assert summarise(session)['frames'] == 21
+
+
+def test_markers_are_on_the_time_line_and_gone_with_it(state):
+    def marked() -> list:
+        return [(marker['time_s'], marker['text']) for marker in state.update()['markers']]
+    with pytest.raises(ValueError, match='1 s'):
+        state.mark(0, 1, 'before the first frame')
+    for index in range(31):
+        state.frame(frame(index, face('fa', 0.9)), None)
+    epoch = state.update()['epoch']
+    state.mark(epoch, 2.5, 'late')
+    state.mark(epoch, 1.0, 'early\n')
+    state.mark(epoch, 3.2, 'now')
+    assert marked() == [(1.0, 'early'), (2.5, 'late'), (3.0, 'now')]
+    for wrong in (-0.1, 1e9, float('nan')):
+        with pytest.raises(ValueError, match=' s'):
+            state.mark(epoch, wrong, '')
+    state.unmark(1)
+    assert marked() == [(1.0, 'early'), (3.0, 'now')]
+    state.clear()
+    assert marked() == [(3.0, 'now')]
+    with pytest.raises(ValueError, match=' s'):
+        state.mark(epoch, 2.0, 'of a line that was cleared')
+    assert state.restore() and len(marked()) == 2
+    state.frame(frame(0, face('fa', 0.9), start=1), None)
+    assert marked() == []

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from fer_ros.results.session_summary import ROW, Session
+from fer_ros.web.notes import Marker, Notes
 from fer_ros.web.video import kept_sessions
 from fer_ros.web.video.kept_sessions import KeptError, KeptSession, KeptSessions, decode, encode
-from fer_ros.web.video.notes import Marker, Notes
 
 
 def session(title: str = 'a walk') -> KeptSession:

@@ -6,7 +6,7 @@ import io
 import numpy as np
 import pytest
 
-from fer_ros.web.video.notes import LONGEST_NAME, LONGEST_TEXT, MOST_MARKERS, MOST_NAMES, Notes, NotesError, markers_csv
+from fer_ros.web.notes import LONGEST_NAME, LONGEST_TEXT, MOST_MARKERS, MOST_NAMES, Notes, NotesError, markers_csv
 
 
 def test_markers_are_in_order_and_keep_their_numbers():
