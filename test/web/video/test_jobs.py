@@ -85,9 +85,11 @@ def failure(jobs, path, container='mp4') -> str:
 def test_results_are_the_owners_until_dropped(jobs, good):
     jobs = jobs()
     job_id, folder = submit(jobs, 'a', good)
-    seen = []
-    view = wait(jobs, 'a', lambda view: seen.append(view) or view.state in ENDED)
+    seen, working = [], []
+    view = wait(jobs, 'a', lambda view: seen.append(view) or working.append(jobs.working) or view.state in ENDED)
     assert view.state == 'done', view
+    assert any(working), 'it is known meanwhile that a video is analysed'
+    wait(jobs, 'a', lambda _: not jobs.working)
     assert (view.frames, view.name, view.message) == (30, 'two.mp4', '')
     assert view.seconds == pytest.approx(3.0, abs=0.01)
     shares = [v.share for v in seen if v.state == 'running' and v.frames]
