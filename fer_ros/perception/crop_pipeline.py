@@ -6,7 +6,7 @@ import numpy as np
 
 from fer_ros.perception import quality
 from fer_ros.perception.detection import Detection
-from fer_ros.perception.face_classifier import FaceClassifier
+from fer_ros.perception.face_classifier import create_classifier
 from fer_ros.perception.image_parts import Box
 from fer_ros.perception.letterbox import content, letterboxed_faces
 from fer_ros.perception.primary import PrimaryFace
@@ -31,7 +31,7 @@ class CropPipeline:
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.classifier = FaceClassifier(settings)
+        self.classifier = create_classifier(settings)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
         self._min_quality = settings.min_quality
         self._first_seen: dict[str, float] = {}

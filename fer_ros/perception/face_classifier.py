@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from fer_ros.emotions import EMOTIONS, decide, valence
+from fer_ros.perception.face_states import FaceStates
 from fer_ros.perception.image_parts import Box
 from fer_ros.perception.neutral_baseline import NeutralBaselines
 from fer_ros.perception.recognition import EmotionRecognizer
@@ -18,17 +18,22 @@ class FaceClassifier:
     """The network, and the state of each face over time.
 
     Args:
-        settings: model, device, threads, runtime and half-life are used.
-
-    Raises:
-        PipelineError: the model, the device or the runtime cannot be used.
+        recognizer: the network.
+        states: the state of the faces.
     """
 
-    def __init__(self, settings: PipelineSettings):
-        self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime,
-                                            settings.precision)
-        self.baselines = NeutralBaselines()
-        self.smoother = ProbabilitySmoother(settings.half_life)
+    def __init__(self, recognizer: EmotionRecognizer, states: FaceStates):
+        self.recognizer, self.states = recognizer, states
+
+    @property
+    def baselines(self) -> NeutralBaselines:
+        """The resting faces."""
+        return self.states.baselines
+
+    @property
+    def smoother(self) -> ProbabilitySmoother:
+        """The smoothed probabilities."""
+        return self.states.smoother
 
     def classify(self, face_ids: Sequence[str], boxes: Sequence[Box], crops: np.ndarray, quality: np.ndarray,
                  living: Collection[str], stamp: float, watch: Stopwatch) -> tuple[FaceEmotion, ...]:
@@ -49,24 +54,11 @@ class FaceClassifier:
         Raises:
             PipelineError: the device fails on this batch.
         """
-        self._forget_all_but(living)
         inferred = self.recognizer.probabilities(crops)
         watch.stop('recognise')
-        corrected = self.baselines.apply(face_ids, inferred, stamp)
-        faces = tuple(self._face(*face, stamp)
-                      for face in zip(face_ids, boxes, corrected, quality.tolist(), strict=True))
+        faces = self.states.update(face_ids, boxes, inferred, quality.tolist(), living, stamp)
         watch.stop('smooth')
         return faces
-
-    def _face(self, face_id: str, box: Box, raw: np.ndarray, quality: float, stamp: float) -> FaceEmotion:
-        smoothed = self.smoother.update(face_id, raw, stamp, quality ** 2)
-        shown = int(decide(smoothed))
-        return FaceEmotion(face_id, box, tuple(smoothed.tolist()), EMOTIONS[shown], float(smoothed[shown]),
-                           float(valence(smoothed)), float(valence(raw)), quality)
-
-    def _forget_all_but(self, living: Collection[str]) -> None:
-        self.smoother.forget(self.smoother.face_ids - set(living))
-        self.baselines.forget(set(self.baselines.calibrated) - set(living))
 
     def apply(self, settings: PipelineSettings) -> None:
         """Change the half-life while running; the other settings require a new classifier."""
@@ -74,5 +66,14 @@ class FaceClassifier:
 
     def reset(self) -> None:
         """Discard the state of all faces."""
-        self.smoother.reset()
-        self.baselines.reset()
+        self.states.reset()
+
+
+def create_classifier(settings: PipelineSettings) -> FaceClassifier:
+    """A classifier with its network: model, device, threads, runtime, precision and half-life are used.
+
+    Raises:
+        PipelineError: the model, the device or the runtime cannot be used.
+    """
+    return FaceClassifier(EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime,
+                                            settings.precision), FaceStates(settings.half_life))

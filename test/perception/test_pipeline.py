@@ -1,4 +1,5 @@
 import itertools
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from fer_ros.emotions import EMOTIONS, decide, valence
 from fer_ros.media.built_in_clip import BuiltInClip, Placement, Stage, portraits
 from fer_ros.perception import PipelineError
+from fer_ros.perception.face_follower import FaceFollower
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.perception.recognition import RecognizerError
 from fer_ros.results.frame_result import FrameResult
@@ -236,8 +238,8 @@ def test_what_cannot_be_set_up_is_one_kind_of_error(settings, tmp_path):
 def test_faces_are_followed_between_detections(pipeline, settings, monkeypatch):
     """Ids and boxes of detection in every frame, with a third of the detections."""
     looked = []
-    find = pipeline._finder.find
-    monkeypatch.setattr(pipeline._finder, 'find', lambda *arguments: looked.append(arguments) or find(*arguments))
+    finder, find = pipeline.analyser.finder, pipeline.analyser.finder.find
+    monkeypatch.setattr(finder, 'find', lambda *arguments: looked.append(arguments) or find(*arguments))
     stage, boxes = Stage(640, 480), {}
     images = [stage.draw([Placement('astronaut', 0.2 + 0.004 * i, 0.3, 120),
                           Placement('hopper', 0.8 - 0.004 * i, 0.7, 140)]) for i in range(45)]
@@ -256,8 +258,8 @@ def test_faces_are_followed_between_detections(pipeline, settings, monkeypatch):
 
 def test_when_faces_are_looked_for_again(pipeline, settings, monkeypatch):
     looked = []
-    find = pipeline._finder.find
-    monkeypatch.setattr(pipeline._finder, 'find', lambda *arguments: looked.append(arguments) or find(*arguments))
+    finder, find = pipeline.analyser.finder, pipeline.analyser.finder.find
+    monkeypatch.setattr(finder, 'find', lambda *arguments: looked.append(arguments) or find(*arguments))
     pipeline.apply(replace(settings, detect_every=10))
     picture, empty = portraits()['hopper'], np.full((600, 512, 3), 90, np.uint8)
 
@@ -285,3 +287,26 @@ def test_reset_forgets_everybody(pipeline):
     assert pipeline.process(np.zeros((48, 48, 3), np.uint8), 0.05).living_ids == set()
     second, = pipeline.process(picture, 0.1).faces
     assert first.face_id != second.face_id
+
+
+@pytest.mark.parametrize('change', [{}, {'detect_every': 3}])
+def test_the_halves_joined_by_pickled_records_are_the_pipeline(pipeline, settings, change):
+    changed = replace(settings, **change)
+    pipeline.apply(changed)
+    clip = BuiltInClip(320, 240)
+    images = [clip.frame(i) for i in range(210, 260, 4)] + [clip.frame(260)] * 20  # still at the end: nothing is sought
+    whole = [replace(pipeline.process(image, i / 8), timings={}) for i, image in enumerate(images)]
+    pipeline.reset()
+    records = [pickle.loads(pickle.dumps(pipeline.analyser.analyse(image, i / 8))) for i, image in enumerate(images)]
+    assert not all(record.searched for record in records)
+    follower = FaceFollower(changed)
+    joined = [replace(follower.follow(record, i / 8), timings={}) for i, record in enumerate(records)]
+    names = {}  # ids go on after a reset
+
+    def renamed(result):
+        for face_id in (face.face_id for face in result.faces):
+            names.setdefault(face_id, f'n{len(names)}')
+        return [replace(face, face_id=names[face.face_id]) for face in result.faces], names.get(result.primary)
+    expected = [renamed(result) for result in whole]
+    names.clear()
+    assert [renamed(result) for result in joined] == expected

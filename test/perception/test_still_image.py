@@ -64,8 +64,8 @@ def settings(shipped_model):
 def watched(settings, monkeypatch):
     """A pipeline, and the stamps at which its detectors looked."""
     with FacePipeline(settings) as pipeline:
-        looked, find = [], pipeline._finder.find
-        monkeypatch.setattr(pipeline._finder, 'find', lambda image, stamp, tracks: (
+        looked, find = [], pipeline.analyser.finder.find
+        monkeypatch.setattr(pipeline.analyser.finder, 'find', lambda image, stamp, tracks: (
             looked.append(stamp), find(image, stamp, tracks))[1])
         yield pipeline, looked
 
