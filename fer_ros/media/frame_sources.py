@@ -266,8 +266,42 @@ class VideoSource:
 
     def skip(self) -> None:
         """Skip the next frame."""
-        if self._video is not None:
-            self._advance(self._video)
+        self.advance()
+
+    def advance(self) -> bool:
+        """Decode the next frame, which `image` converts; false at the end."""
+        return self._video is not None and self._advance(self._video)
+
+    def image(self) -> np.ndarray:
+        """The last frame, uint8 (H, W, 3) BGR."""
+        assert self._video is not None
+        return self._video.image()
+
+    def count_between(self, begin_ns: int | None, end_ns: int | None) -> None:
+        """Count damage only in frames shown from one time on and before another, in ns; None: without a bound."""
+        assert self._video is not None
+        if begin_ns is not None:
+            self._video.damaged = 0
+        self._video.counted = (-math.inf if begin_ns is None else begin_ns, math.inf if end_ns is None else end_ns)
+
+    def seek(self, time_ns: int) -> bool:
+        """Continue with the key frame at or before a presentation time, as far as the container finds it.
+
+        Returns:
+            Whether reading goes on from there; otherwise the file must be read from its beginning (`rewind`).
+        """
+        assert self._video is not None
+        try:
+            self._video.seek(time_ns)
+        except VideoFileError:
+            return False
+        self._waiting = False
+        return True
+
+    @property
+    def damaged(self) -> int:
+        """Number of damaged frames that were left out so far."""
+        return 0 if self._video is None else self._video.damaged
 
     def _advance(self, video: VideoFile) -> bool:
         if self._waiting:  # the first frame, decoded when the file was opened
@@ -281,21 +315,34 @@ class VideoSource:
         return more
 
     def _warn(self, video: VideoFile, ended: bool) -> None:
-        problems = []
-        # Containers announce the number only approximately, and edit lists leave frames out.
-        if (ended and self._count + video.damaged < 0.98 * self.expected - 2
-                and video.end_s < 0.98 * self.duration - 2 / self.rate):
-            problems.append(f'{self._path} ends after {self._count} of {self.expected:.0f} frames: it is damaged')
-        if video.damaged:
-            were = 'frame was' if video.damaged == 1 else 'frames were'
-            problems.append(f'{self._path}: {video.damaged} damaged {were} skipped')
-        self.warning = '; '.join(problems)
+        self.warning = damage(self._path, self._count, video.damaged, self.expected,
+                              video.end_s < 0.98 * self.duration - 2 / self.rate if ended else False)
 
     def close(self) -> None:
         """Release the file."""
         if self._video is not None:
             self._video.close()
             self._video = None
+
+
+def damage(path: Path, count: int, damaged: int, expected: float, ends_early: bool) -> str:
+    """What is damaged in a video file, or missing at its end; '' if nothing is.
+
+    Args:
+        path: the file.
+        count: number of intact frames.
+        damaged: number of frames left out.
+        expected: number of frames that the container announces, 0 if unknown.
+        ends_early: whether the last frame is well before the end that the container announces.
+    """
+    problems = []
+    # Containers announce the number only approximately, and edit lists leave frames out.
+    if ends_early and count + damaged < 0.98 * expected - 2:
+        problems.append(f'{path} ends after {count} of {expected:.0f} frames: it is damaged')
+    if damaged:
+        were = 'frame was' if damaged == 1 else 'frames were'
+        problems.append(f'{path}: {damaged} damaged {were} skipped')
+    return '; '.join(problems)
 
 
 class CameraSource:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ make FFmpeg open other files and addresses, are not among them.
 """
 PATIENCE = 60.0
 """Seconds for which a file system may keep a read waiting."""
+CUTTABLE = ('mov', 'matroska')
+"""FFmpeg's names of the containers in which reading can begin at any key frame."""
 _STALLS = 20
 """Errors of the container without a packet in between after which the rest of a file is given up."""
 
@@ -58,7 +61,9 @@ class VideoFile:
         self.end_s = 0.0
         """Latest presentation time so far in seconds, from the first frame."""
         self.damaged = 0
-        """Number of packets and frames left out so far."""
+        """Number of packets and frames left out so far, of those that are shown at a time in `counted`."""
+        self.counted = (-math.inf, math.inf)
+        """Presentation times in nanoseconds: from the first on, before the second."""
         self._frame: Any = None
         self._first_ns: int | None = None
         try:
@@ -129,7 +134,51 @@ class VideoFile:
         stamp = frame.dts if frame.pts is None else frame.pts
         if stamp is None:
             return 0 if self._first_ns is None else self.time_ns + self._step_ns
-        return round(Fraction(stamp) * self._stream.time_base * 1_000_000_000)
+        return _nanoseconds(stamp, self._stream.time_base)
+
+    def _count_damage(self, stamp: int | None) -> None:
+        time_ns = self.time_ns if stamp is None else _nanoseconds(stamp, self._stream.time_base)
+        self.damaged += self.counted[0] <= time_ns < self.counted[1]
+
+    def seek(self, time_ns: int) -> None:
+        """Continue with the last key frame that is shown at or before a presentation time, or with one near it.
+
+        The containers find it only approximately: see `time_ns` after the next `advance`.
+
+        Raises:
+            VideoFileError: the container cannot be read from there.
+        """
+        try:
+            self._container.seek(math.floor(Fraction(time_ns, 1_000_000_000) / self._stream.time_base),
+                                 stream=self._stream, backward=True)
+            self._stream.codec_context.flush_buffers()
+        except self._av.FFmpegError as error:
+            raise VideoFileError('it cannot be read from its middle') from error
+        self._decoded = self._decode()
+
+    def packets(self) -> 'PacketTimes | None':
+        """The times of all frames, from the packets that were not read yet; nothing can be decoded afterwards.
+
+        Returns:
+            None where reading cannot begin in the middle: in containers without a reliable index, with frames without
+            a time, and in damaged files.
+        """
+        if not any(name in CUTTABLE for name in self._container.format.name.split(',')):
+            return None
+        times, keys = [], []
+        try:
+            for packet in self._container.demux(self._stream):
+                if not packet.size or packet.is_discard:
+                    continue
+                if packet.pts is None or packet.is_corrupt:
+                    return None
+                times.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+        except self._av.FFmpegError:
+            return None
+        base = self._stream.time_base
+        return PacketTimes(np.sort(np.array(times, np.int64)), tuple(sorted(keys)), base) if times else None
 
     def _decode(self) -> Iterator[Any]:
         for packet in self._packets():
@@ -138,11 +187,11 @@ class VideoFile:
             except MemoryError:
                 raise
             except self._av.FFmpegError:
-                self.damaged += 1
+                self._count_damage(None if packet is None else packet.pts)
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    self.damaged += 1
+                    self._count_damage(frame.pts)
                 else:
                     yield frame
 
@@ -156,10 +205,30 @@ class VideoFile:
                 return
             except self._av.FFmpegError:  # after which the container continues where it can
                 stalls += 1
-                self.damaged += 1
+                self._count_damage(None)
         yield None  # what the decoder still holds
 
     def close(self) -> None:
         """Release the file."""
         self._frame = None
         self._stack.close()
+
+
+@dataclass(frozen=True)
+class PacketTimes:
+    """When the frames of a file are shown, according to its packets."""
+
+    times: np.ndarray
+    """int64 (N,), ascending: of all frames, in units of `base`."""
+    keys: tuple[int, ...]
+    """Of the key frames, ascending."""
+    base: Fraction
+    """Seconds."""
+
+    def nanoseconds(self, time: int) -> int:
+        """A time of the packets in nanoseconds, as `VideoFile.time_ns` has it."""
+        return _nanoseconds(time, self.base)
+
+
+def _nanoseconds(stamp: int, base: Fraction) -> int:
+    return round(Fraction(stamp) * base * 1_000_000_000)

@@ -6,11 +6,13 @@ again with ``python -m benchmarks.image_problems``.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from fer_ros.perception.image_parts import Box
 from fer_ros.perception.quality import CLIPPED
 from fer_ros.results.frame_result import FrameResult
 
@@ -84,21 +86,42 @@ def sharpness(grey: np.ndarray) -> float:
     return min(differences, default=0.0) / max(float(values.std()), 1.0)
 
 
+def look_at(image: np.ndarray, boxes: Sequence[Box]) -> Look:
+    """As `look`, with the bounding boxes of all faces, the largest first."""
+    return look(image, boxes[0] if boxes else None)
+
+
+class Schedule:
+    """Which images of a stream are looked at."""
+
+    def __init__(self) -> None:
+        self._stamp: float | None = None
+
+    def passed(self, stamp: float) -> float | None:
+        """Seconds since the last image that was looked at, or None if the one at `stamp` is not."""
+        passed = PERIOD if self._stamp is None else stamp - self._stamp
+        if 0 <= passed < PERIOD:
+            return None
+        self._stamp = stamp
+        return passed
+
+
 class ImageProblems:
     """Says what has been wrong most of the time.
 
     Args:
         half_life: seconds after which an old image counts half; infinite: all count alike, as for a whole recording.
+        rotate: degrees clockwise by which the images were turned already.
     """
 
-    def __init__(self, half_life: float = math.inf):
+    def __init__(self, half_life: float = math.inf, rotate: int = 0):
         self._half_life = half_life
+        self._rotate = rotate
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: other images follow."""
-        self._stamp: float | None = None
-        self._rotate = 0
+        self._schedule = Schedule()
         self._looks = self._of_faces = self._faces = 0.0
         self._counts = dict.fromkeys(('dark', 'overexposed', 'small', 'blurred', 'right', 'left'), 0.0)
         self._sizes = 0.0
@@ -117,13 +140,15 @@ class ImageProblems:
         if rotate != self._rotate:
             self.reset()
             self._rotate = rotate
-        passed = PERIOD if self._stamp is None else stamp - self._stamp
-        if 0 <= passed < PERIOD:
+        passed = self._schedule.passed(stamp)
+        if passed is None:
             return
-        self._stamp = stamp
         self._forget(passed)
-        face = result.faces[0] if result.faces else None
-        self._count(look(image, face.box if face else None), result)
+        self.add_look(look_at(image, [face.box for face in result.faces]), result)
+
+    def add_look(self, seen: Look, result: FrameResult) -> None:
+        """Count what an image that was looked at elsewhere shows, and its faces."""
+        self._count(seen, result)
         self.hints = tuple(self._problems())
 
     def _forget(self, passed: float) -> None:

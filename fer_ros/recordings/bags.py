@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -49,7 +49,8 @@ class _File(Protocol):
     topics: list[Topic]
     duration_ns: int
 
-    def messages(self, topic: str) -> Generator[Message, None, None]:
+    def messages(self, topic: str, start: int | None = None,
+                 stop: int | None = None) -> Generator[Message, None, None]:
         """Raises whatever the library raises where the file is damaged."""
 
     def close(self) -> None:
@@ -71,6 +72,7 @@ class Bag:
         self._path = path
         self._types = types
         self._files: list[tuple[Path, _File]] = []
+        self._unpacked = False
         self._stack = ExitStack()
         self.problems: list[str] = []
         """What could not be read, in one line each, with the remedy."""
@@ -94,6 +96,7 @@ class Bag:
             else:
                 self._stack.callback(file.close)
                 self._files.append((path, file))
+                self._unpacked |= container(path) == 'zstd'
         if not self._files:
             raise BagError('; '.join(self.problems) or f'{self._path} contains no messages')
 
@@ -138,18 +141,38 @@ class Bag:
                     times.append(message.recorded_ns)
         return times
 
-    def messages(self, topic: str) -> Generator[Message, None, None]:
-        """Yield the messages on a topic that are intact; `problems` says what is not."""
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """Times of recording of the first and just after the last message, by which a part of it can be read.
+
+        None where that is not so: a file is damaged, must be unpacked, or is not later than the one before.
+        """
+        spans = [file.span_ns for _, file in self._files if isinstance(file, _Rosbag2File | _Rosbag1File)]
+        if self.problems or len(spans) < len(self._files) or self._unpacked:
+            return None
+        if any(later[0] < earlier[1] for earlier, later in pairwise(spans)):
+            return None
+        return spans[0][0], spans[-1][1]
+
+    def messages(self, topic: str, start: int | None = None,
+                 stop: int | None = None) -> Generator[Message, None, None]:
+        """Yield the messages on a topic that are intact; `problems` says what is not.
+
+        Args:
+            topic: name of the topic.
+            start: only messages recorded at or after this time, in ns.
+            stop: only messages recorded before this time, in ns.
+        """
         for path, file in self._files:
             count, last_ns = 0, -1
             try:
-                for message in file.messages(topic):
+                for message in file.messages(topic, start, stop):
                     yield message
                     count, last_ns = count + 1, message.recorded_ns
             except Exception as error:  # the storage plug-ins do not catch those of sqlite3, struct or decompressors
                 if isinstance(file, _Rosbag2File) and file.container == 'mcap':
                     scan = _ScannedFile(path, file.path, self._types)
-                    rest = scan.messages(topic)
+                    rest = scan.messages(topic, start, stop)
                     if scan.problem:
                         self.problems.append(scan.problem)
                         yield from (message for message in rest if message.recorded_ns > last_ns)
@@ -225,11 +248,13 @@ class _Rosbag2File:
                              and getattr(c.ext, 'serialization_format', 'cdr') in ('cdr', '')]
         self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
         self.duration_ns = self._reader.duration
+        self.span_ns = (self._reader.start_time, self._reader.end_time)
 
-    def messages(self, topic: str) -> Generator[Message, None, None]:
+    def messages(self, topic: str, start: int | None = None,
+                 stop: int | None = None) -> Generator[Message, None, None]:
         wanted = [c for c in self._connections if c.topic == topic]
         if wanted:
-            for connection, time_ns, data in self._reader.messages(wanted):
+            for connection, time_ns, data in self._reader.messages(wanted, start, stop):
                 yield Message(connection.msgtype, time_ns, _plain(data), False)
 
     def close(self) -> None:
@@ -252,11 +277,13 @@ class _Rosbag1File:
         self._connections = [c for c in self._reader.connections if c.msgtype in types]
         self.topics = [Topic(c.topic, c.msgtype, c.msgcount) for c in self._connections]
         self.duration_ns = self._reader.duration if self._reader.chunk_infos else 0
+        self.span_ns = (self._reader.start_time, self._reader.end_time) if self._reader.chunk_infos else (0, 0)
 
-    def messages(self, topic: str) -> Generator[Message, None, None]:
+    def messages(self, topic: str, start: int | None = None,
+                 stop: int | None = None) -> Generator[Message, None, None]:
         wanted = [c for c in self._connections if c.topic == topic]
         if wanted:
-            for connection, time_ns, data in self._reader.messages(wanted):
+            for connection, time_ns, data in self._reader.messages(wanted, start, stop):
                 yield Message(connection.msgtype, time_ns, data, True)
 
     def close(self) -> None:
@@ -283,8 +310,11 @@ class _ScannedFile:
         self.duration_ns = last_ns - first_ns
         self.problem = _damaged(original, scan.damage, 'mcap') if scan.damage else ''
 
-    def messages(self, topic: str) -> Generator[Message, None, None]:
+    def messages(self, topic: str, start: int | None = None,
+                 stop: int | None = None) -> Generator[Message, None, None]:
         for channel, time_ns, data in McapScan(self._path).messages():
+            if not _within(time_ns, start, stop):
+                continue
             if channel.topic == topic and channel.type in self._types and channel.encoding in ('cdr', 'ros1'):
                 ros1 = channel.encoding == 'ros1'
                 yield Message(channel.type, time_ns, _plain(data), ros1)
@@ -326,17 +356,22 @@ class _ScannedDatabase:
         database.execute('PRAGMA writable_schema = ON')  # otherwise SQLite refuses a file that is shorter than it says
         return database
 
-    def messages(self, topic: str) -> Generator[Message, None, None]:
+    def messages(self, topic: str, start: int | None = None,
+                 stop: int | None = None) -> Generator[Message, None, None]:
         with closing(self._connect()) as database:
             rows = database.execute('SELECT topic_id, timestamp, data FROM messages NOT INDEXED')
             for _ in range(self.count):  # up to the damage
                 number, time_ns, data = next(rows)
                 name, kind = self._topics.get(number, ('', ''))
-                if name == topic and kind in self._types:
+                if name == topic and kind in self._types and _within(time_ns, start, stop):
                     yield Message(kind, time_ns, _plain(data), False)
 
     def close(self) -> None:
         pass
+
+
+def _within(time_ns: int, start: int | None, stop: int | None) -> bool:
+    return (start is None or time_ns >= start) and (stop is None or time_ns < stop)
 
 
 def _plain(data: bytes) -> bytes:

@@ -73,8 +73,11 @@ class OutputFiles:
         self._colours = FaceColours()
         self._video = _AnnotatedVideo(partial(self._paths['mp4']), rate, self._colours, quick) if rate else None
 
-    def add(self, index: int, image: np.ndarray, frame: FacesFrame) -> None:
-        """Add a frame: `image`, uint8 (H, W, 3) BGR, and its faces, with a stamp that counts from the first frame."""
+    def add(self, index: int, image: np.ndarray | None, frame: FacesFrame) -> None:
+        """Add a frame: its faces, with a stamp that counts from the first frame.
+
+        `image`, uint8 (H, W, 3) BGR, may be None where there is neither an annotated video nor a contact sheet.
+        """
         for face in frame.faces:
             self._csv.write(frame.stamp_ns, index, face, (self._photos[index],) if self._photos else ())
             if self._parquet is not None:
@@ -83,10 +86,12 @@ class OutputFiles:
             self._file.flush()
             self._flushed = time.monotonic()
         if self._sheet is not None:
+            assert image is not None
             self._sheet.add(image, frame, self._photos[index])
         else:
             self._history.add(frame)
         if self._video is not None:
+            assert image is not None
             self._video.add(image, frame)
 
     def complete(self, summary: dict) -> list[Path]:

@@ -1,75 +1,31 @@
 """Processes one recording with the pipeline."""
 
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_ros.media import rotation
-from fer_ros.parameters import FER_NODE, defaults
-from fer_ros.perception import PipelineError
-from fer_ros.perception.image_problems import ImageProblems
-from fer_ros.recordings.cuts import CutDetector
 from fer_ros.recordings.frame_readers import FrameReader, PhotoReader, open_reader
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.recordings.output_files import MIN_LIFE, OutputFiles
-from fer_ros.recordings.summary import PhotoSummary, Summary
+from fer_ros.recordings.output_files import OutputFiles
+from fer_ros.recordings.part_results import FrameRecord, PartResult, to_bytes
+from fer_ros.recordings.part_store import PartStore
+from fer_ros.recordings.parts import Part
+from fer_ros.recordings.settings import FORMATS, Settings, create_pipeline
 from fer_ros.results.faces import FacesFrame
 
 if TYPE_CHECKING:
     from fer_ros.perception.pipeline import FacePipeline
+    from fer_ros.recordings.joining import Joiner
+
+__all__ = ['FORMATS', 'Interrupted', 'Settings', 'create_pipeline', 'finished', 'process']
 
 MOST_RATE = 60.0
 """Maximum frames per second of an annotated video."""
-FORMATS = ('csv', 'parquet')
-_DEFAULTS = defaults(FER_NODE)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of a run; an input that was finished with the same settings can be skipped."""
-
-    topic: str = ''
-    """Image topic of a bag."""
-    every: int = 1
-    """Only every N-th frame is processed."""
-    max_faces: int = _DEFAULTS['max_faces']
-    seconds: float = 0.0
-    """Seconds from the beginning that are processed; 0: all."""
-    rotate: int = _DEFAULTS['rotate']
-    """Degrees clockwise by which frames are turned, after what a video says of its own rotation."""
-    annotated: bool = False
-    model: str = _DEFAULTS['model']
-    device: str = _DEFAULTS['device']
-    runtime: str = _DEFAULTS['runtime']
-    precision: str = 'float32'
-    """Not what is fastest here: results must not depend on the processor."""
-    detector: str = _DEFAULTS['detector']
-    detector_model: str = _DEFAULTS['detector_model']
-    format: str = FORMATS[0]
-    """One of `FORMATS`: parquet writes the faces as Parquet too."""
-
-
-def create_pipeline(settings: Settings) -> 'FacePipeline':
-    """Create the pipeline of a run.
-
-    Raises:
-        PipelineError: the model, the device, the runtime, the detector or the rotation cannot be used as asked.
-    """
-    # Imported late: torch and MediaPipe take seconds, and a mistake in the arguments should be reported at once.
-    from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
-    try:
-        rotation.check(settings.rotate)
-        return FacePipeline(PipelineSettings(
-            model=settings.model, device=settings.device, runtime=settings.runtime, precision=settings.precision,
-            detector=settings.detector, detector_model=settings.detector_model, max_faces=settings.max_faces))
-    except ValueError as error:  # a value out of range
-        raise PipelineError(str(error)) from error
 
 
 class Interrupted(Exception):
@@ -81,7 +37,7 @@ def finished(item: Input, folder: Path, settings: Settings) -> bool:
     summary, wanted = _summary(folder, item), asdict(settings)
     if not summary:
         return False
-    known = {'format': 'csv', **(summary.get('settings') or {})}
+    known = {'format': 'csv', 'part_s': wanted['part_s'], **(summary.get('settings') or {})}
     if wanted['format'] == 'csv':  # it is written with each format
         known['format'] = 'csv'
     return summary.get('input') == item.identity() and known == wanted
@@ -94,11 +50,34 @@ def _summary(folder: Path, item: Input) -> dict:
         return {}
 
 
+def check_owner(item: Input, folder: Path) -> None:
+    """Refuse to replace the outputs of another input. Raises InputError, OSError."""
+    other = _summary(folder, item).get('input', {}).get('path')
+    if other is not None and other != item.identity()['path']:
+        raise InputError(f'{folder / item.name}.json belongs to {other}: give another --output')
+
+
+def open_outputs(item: Input, folder: Path, settings: Settings, reader: FrameReader, quick: bool = False) -> OutputFiles:
+    """The output files of a recording; `quick` as of `OutputFiles`. Raises OSError, ParquetError."""
+    photos = reader.names if isinstance(reader, PhotoReader) else ()
+    rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated and not photos else 0.0
+    return OutputFiles(folder, item.name, rate, photos, settings.format == 'parquet', quick)
+
+
+def part_store(item: Input, folder: Path, settings: Settings, resume: bool) -> PartStore:
+    """Where the finished parts of a recording are kept. Raises OSError."""
+    irrelevant = ('annotated', 'format')
+    return PartStore(folder, item.name, {'input': item.identity(), 'settings': {
+        name: value for name, value in asdict(settings).items() if name not in irrelevant}}, resume)
+
+
 def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeline',
             report: Callable[[int, float], bool] = lambda frames, share: False,
-            watch: Callable[[np.ndarray, FacesFrame], None] = lambda image, frame: None,
-            complete_interrupted: bool = False, quick: bool = False) -> dict:
+            watch: Callable[[np.ndarray, FacesFrame], None] | None = None,
+            complete_interrupted: bool = False, store: PartStore | None = None, quick: bool = False) -> dict:
     """Classify the faces of a recording and write `OutputFiles`.
+
+    It is done part by part as several processes would do it, with the same results.
 
     Args:
         item: the recording.
@@ -110,6 +89,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         watch: called with each frame, turned, uint8 (H, W, 3) BGR, and its faces, before they are written; may change
             the image that is written.
         complete_interrupted: after an interruption, complete the outputs with what was processed, as for a camera.
+        store: where finished parts are kept, so that an interrupted recording can be resumed; not of a camera.
         quick: somebody waits for the annotated video, as of `OutputFiles`.
 
     Returns:
@@ -121,68 +101,79 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         ParquetError: the format is parquet and pyarrow cannot be imported.
         Interrupted: `report` returned true, and the outputs are not to be completed.
     """
-    other = _summary(folder, item).get('input', {}).get('path')
-    if other is not None and other != item.identity()['path']:
-        raise InputError(f'{folder / item.name}.json belongs to {other}: give another --output')
-    pipeline.reset()
+    from fer_ros.recordings.joining import Joiner  # late, as the pipeline: what it imports takes time
+    check_owner(item, folder)
     with closing(open_reader(item, settings.topic)) as reader:
-        rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated else 0.0
-        photos = reader.names if isinstance(reader, PhotoReader) else ()
-        with closing(OutputFiles(folder, item.name, 0.0 if photos else rate, photos,
-                                 parquet=settings.format == 'parquet', quick=quick)) as outputs:
-            summary, seconds, stopped, warning = _read(item, reader, settings, pipeline, outputs, report,
-                                                       watch)
-            if stopped and item.kind != 'camera' and not complete_interrupted:
+        parts = reader.parts(settings.part_s, settings.seconds, settings.every)
+        with closing(open_outputs(item, folder, settings, reader, quick)) as outputs:
+            joiner = Joiner(item, settings, pipeline.follower, outputs, watch or (lambda image, frame: None))
+            source = _Source(reader, settings, pipeline, None if len(parts) < 2 else store,
+                             settings.annotated or watch is not None or item.kind == 'photos')
+            if _join(joiner, source, parts, report) and item.kind != 'camera' and not complete_interrupted:
                 raise Interrupted(item.source)
-            if not summary.frames:
-                raise InputError(f'{item.source} contains no frame that can be decoded')
-            result = {
-                'input': item.identity(), 'settings': asdict(settings), 'warning': warning,
-                **summary.result(),
-                'processing_s': round(seconds, 3), 'frames_per_second': round(summary.frames / seconds, 2),
-            }
-            outputs.complete(result)
+            result = joiner.finish()
+    if store is not None:
+        store.remove()
     return result
 
 
-def _read(item: Input, reader: FrameReader, settings: Settings, pipeline: 'FacePipeline', outputs: OutputFiles,
-          report: Callable[[int, float], bool],
-          watch: Callable[[np.ndarray, FacesFrame], None]) -> tuple[Summary, float, bool, str]:
-    is_photos = item.kind == 'photos'
-    summary, start = PhotoSummary() if is_photos else Summary(MIN_LIFE), time.perf_counter()
-    stopped, failures, cuts, problems = False, [], CutDetector(), ImageProblems()
-    ids: dict[str, str] = {}  # f1, f2, … in each recording, independent of earlier ones
-    for frame in reader.frames(settings.every):
-        if is_photos:
-            pipeline.reset()  # none continues another, and each is searched completely
-        if settings.seconds and frame.time_ns >= settings.seconds * 1e9:
-            break
-        image = rotation.turned(frame.image, settings.rotate)
-        if cuts.is_cut(image):
-            summary.cuts += 1
-            pipeline.reset()
-        try:
-            result = pipeline.process(image, frame.time_ns * 1e-9)
-        except PipelineError as error:
-            failures.append(str(error))
-            continue
-        problems.add(image, result, float(frame.index) if is_photos else frame.time_ns * 1e-9, settings.rotate)
-        height, width = image.shape[:2]
-        faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
-        read = FacesFrame(frame.time_ns, item.source, width, height, faces,
-                          ids[result.primary] if result.primary else None)
-        watch(image, read)
-        outputs.add(frame.index, image, read)
-        summary.add(frame.time_ns * 1e-9, faces)
-        share = (frame.index + 1) / reader.expected if reader.expected else 0.0
-        if settings.seconds:
-            share = max(share, frame.time_ns * 1e-9 / settings.seconds)
-        if report(summary.frames, min(share, 1.0)):
-            stopped = True
-            break
-    summary.hints = problems.hints
-    if failures and not summary.frames:
-        raise InputError(f'none of the frames in {item.source} could be processed: {failures[0]}')
-    warning = '; '.join(filter(None, (
-        f'{len(failures)} frames could not be processed: {failures[0]}' if failures else '', reader.warning)))
-    return summary, time.perf_counter() - start, stopped, warning
+def _join(joiner: 'Joiner', source: '_Source', parts: tuple[Part, ...],
+          report: Callable[[int, float], bool]) -> bool:
+    """Whether `report` has interrupted it."""
+    for part in parts:
+        joiner.begin_part(source.reader.report())
+        stopped, before = False, joiner.summary.frames
+        with closing(source.frames(part)) as frames:
+            for record, image in frames:
+                joiner.add(record, image)
+                if joiner.summary.frames > before:
+                    before = joiner.summary.frames
+                    stopped = report(before, joiner.share(source.reader.expected))
+                if joiner.complete or stopped:
+                    break
+        joiner.end_part(source.report)
+        if joiner.complete or stopped:
+            return stopped
+    return False
+
+
+class _Source:
+    """The records of the parts with their images, made now or in an earlier run."""
+
+    def __init__(self, reader: FrameReader, settings: Settings, pipeline: 'FacePipeline', store: PartStore | None,
+                 with_images: bool) -> None:
+        self.reader = reader
+        self._settings, self._pipeline, self._store, self._with_images = settings, pipeline, store, with_images
+        self._stored: PartResult | None = None
+
+    @property
+    def report(self):
+        """Of the reader of the last part."""
+        return self.reader.report() if self._stored is None else self._stored.report
+
+    def frames(self, part: Part) -> Generator[tuple[FrameRecord, np.ndarray | None], None, None]:
+        from fer_ros.recordings.part_analysis import analysed
+        self._stored = None if self._store is None else self._store.load(part)
+        if self._stored is not None:
+            yield from with_images(self._stored, part, self.reader if self._with_images else None, self._settings)
+            return
+        records = []
+        for record, image in analysed(self.reader, part, self._settings, self._pipeline.analyser):
+            if self._store is not None:
+                records.append(record)
+            yield record, image
+        if self._store is not None:
+            result = PartResult(part.number, tuple(records), self.reader.report())
+            self._store.save(part, to_bytes(result, self._store.key(part)))
+
+
+def with_images(result: PartResult, part: Part, reader: FrameReader | None,
+                settings: Settings) -> Iterator[tuple[FrameRecord, np.ndarray | None]]:
+    """Yield the records of a part, with their images read again if there is a reader."""
+    from fer_ros.recordings.part_analysis import images
+    if reader is None:
+        for record in result.frames:
+            yield record, None
+        return
+    with closing(images(reader, part, settings)) as again:
+        yield from zip(result.frames, again, strict=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,21 @@ class Stamped:
     """Time of recording, in ns of any clock."""
 
 
+class HasStamps(Protocol):
+    """Anything with the two times of a `Stamped`."""
+
+    @property
+    def stamp_ns(self) -> int:
+        """Time of capture, in ns of any clock."""
+
+    @property
+    def recorded_ns(self) -> int:
+        """Time of recording, in ns of any clock."""
+
+
+AnyStamped = TypeVar('AnyStamped', bound=HasStamps)
+
+
 class TimeLine:
     """Turns stamps into times that increase from 0 and follow the stamps.
 
@@ -39,11 +55,18 @@ class TimeLine:
 
     def __init__(self, period_ns: int) -> None:
         self._period_ns = max(1, period_ns)
-        self._last: Stamped | None = None
+        self._last: HasStamps | None = None
+        self._held: Any = None
+        """A frame with the stamp of the last one, of which is not known yet whether it is a copy."""
+        self._clock_stands = False
         self._time_ns = 0
         self._stamps_ns = self._recorded_ns = 0  # sums of the steps that agree
         self._late = self._leaps = self._still = 0
         self._first_leap = ''
+
+    def count_late(self, number: int) -> None:
+        """Count frames that were left out before they came here."""
+        self._late += number
 
     @property
     def problems(self) -> list[str]:
@@ -64,34 +87,47 @@ class TimeLine:
 
         Of two frames with the same stamp the second is a copy and left out; from three on, the clock stands still.
         """
-        held: Stamped | None = None
-        still = False
         for frame in stamped:
-            if self._last is not None and frame.stamp_ns == self._last.stamp_ns:
-                if held is None and not still:
-                    held = frame
-                    continue
-                for each in (held, frame) if held is not None else (frame,):
-                    self._still += 1
-                    yield self._placed(each, self._recorded_step(each))
-                held, still = None, True
-                continue
-            self._late += held is not None
-            # The stamp of the last frame says nothing about its time if the clock stood still.
-            step = self._recorded_step(frame) if still else self._step(frame)
-            held, still = None, False
-            if step <= 0 and self._last is not None:
-                self._late += 1
-            else:
-                yield self._placed(frame, step)
-        self._late += held is not None
+            for each, time_ns in self.push(frame):
+                yield each.index, time_ns, each.image
+        self.finish()
 
-    def _placed(self, frame: Stamped, step_ns: int) -> tuple[int, int, np.ndarray]:
+    def push(self, frame: AnyStamped) -> 'list[tuple[AnyStamped, int]]':
+        """Add the next frame; returns those whose time is now known, each with its nanoseconds since the first."""
+        if self._last is not None and frame.stamp_ns == self._last.stamp_ns:
+            if self._held is None and not self._clock_stands:
+                self._held = frame
+                return []
+            same = (self._held, frame) if self._held is not None else (frame,)
+            self._still += len(same)
+            self._held, self._clock_stands = None, True
+            return [self._placed(each, self._recorded_step(each)) for each in same]
+        # The stamp of the last frame says nothing about its time if the clock stood still.
+        stood = self._clock_stands
+        self.finish()
+        self._clock_stands = False
+        step = self._recorded_step(frame) if stood else self._step(frame)
+        if step <= 0 and self._last is not None:
+            self._late += 1
+            return []
+        return [self._placed(frame, step)]
+
+    def finish(self) -> None:
+        """Say that no further frame has the stamp of the last one."""
+        self._late += self._held is not None
+        self._held = None
+
+    @property
+    def late(self) -> int:
+        """Number of frames left out so far."""
+        return self._late
+
+    def _placed(self, frame: Any, step_ns: int) -> Any:
         self._time_ns += step_ns
         self._last = frame
-        return frame.index, self._time_ns, frame.image
+        return frame, self._time_ns
 
-    def _step(self, frame: Stamped) -> int:
+    def _step(self, frame: HasStamps) -> int:
         """Nanoseconds from the last frame to this one; 0 or less if it is late."""
         if self._last is None:
             return 0
@@ -108,7 +144,59 @@ class TimeLine:
             self._recorded_ns += max(recorded, 0)
         return step
 
-    def _recorded_step(self, frame: Stamped) -> int:
+    def _recorded_step(self, frame: HasStamps) -> int:
         assert self._last is not None
         step = frame.recorded_ns - self._last.recorded_ns
         return step if 0 < step <= LONGEST_GAP else self._period_ns
+
+
+class FileTimes:
+    """Turns the presentation times of a video file into times that increase from 0.
+
+    Where they are missing, decrease or leap by more than a day, the frame rate is followed.
+
+    Args:
+        period_ns: nominal nanoseconds from one frame to the next.
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        self._period_ns = period_ns
+        self._first_ns: int | None = None
+        self._last_ns = -1
+        self.leaps = 0
+        """Number of leaps by more than a day."""
+
+    def push(self, frame: AnyStamped) -> 'list[tuple[AnyStamped, int]]':
+        """The next frame, and its nanoseconds since the first."""
+        self._first_ns = frame.stamp_ns if self._first_ns is None else self._first_ns
+        time_ns = frame.stamp_ns - self._first_ns
+        leaps = self._last_ns >= 0 and time_ns > self._last_ns + LONGEST_GAP
+        if time_ns <= self._last_ns or leaps:
+            time_ns = self._last_ns + self._period_ns
+        if leaps:
+            self.leaps += 1
+            self._first_ns = frame.stamp_ns - time_ns
+        self._last_ns = time_ns
+        return [(frame, time_ns)]
+
+    def finish(self) -> None:
+        """As `TimeLine.finish`: nothing is held back here."""
+
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with the times, in one line each."""
+        times = 'once' if self.leaps == 1 else f'{self.leaps} times'
+        return [f'its times leap {times} by more than a day'] if self.leaps else []
+
+
+class GivenTimes:
+    """The times of frames that have them already: of a camera, and of photos, which all have 0."""
+
+    problems: tuple[str, ...] = ()
+
+    def push(self, frame: AnyStamped) -> 'list[tuple[AnyStamped, int]]':
+        """The next frame, and its time."""
+        return [(frame, frame.stamp_ns)]
+
+    def finish(self) -> None:
+        """As `TimeLine.finish`: nothing is held back here."""

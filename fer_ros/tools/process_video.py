@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,9 +22,9 @@ from tqdm import tqdm
 from fer_ros.media.file_names import without_errno
 from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.recordings.inputs import Found, Input, search
-from fer_ros.recordings.process_pool import Outcome, PoolError, process_all
 from fer_ros.recordings.processing import FORMATS, Settings, finished
 from fer_ros.recordings.recordings_table import write_table
+from fer_ros.recordings.runs import Outcome, PoolError, Workers, process_all
 from fer_ros.results import faces_parquet
 from fer_ros.tools.terminal import replace_unprintable, visible
 
@@ -41,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
                         seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
                         model=options.model, device=options.device, runtime=options.runtime,
                         precision=options.precision, detector=options.detector, detector_model=options.detector_model,
-                        format=options.format)
+                        format=options.format, part_s=options.part_seconds)
     if options.format == 'parquet':
         try:
             faces_parquet.check()
@@ -62,15 +63,21 @@ def main(args: Sequence[str] | None = None) -> int:
         done = [item for item in items if _finished(item, folder, settings)]
         items = [item for item in items if item not in done]
         print(f'{len(done)} of {len(done) + len(items)} inputs are already finished')
-    jobs = options.jobs or min(len(items), max(1, (os.cpu_count() or 1) // 2))
+    workers = Workers(options.jobs or _default_jobs(items), options.scheduler, options.dask_dashboard)
     try:
-        code = _run(items, found.broken, folder, settings, jobs)
+        code = _run(items, found.broken, folder, settings, workers, options.resume)
         write_table(folder, options.format == 'parquet')
     except PoolError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(without_errno(error))
     return code
+
+
+def _default_jobs(items: Sequence[Input]) -> int:
+    """One process for every two processors, at most one per input; a single one if Dask is not installed."""
+    recordings = sum(item.kind != 'camera' for item in items)
+    return max(1, min(recordings, (os.cpu_count() or 1) // 2)) if find_spec('distributed') else 1
 
 
 def _tell_skipped(found: Found) -> None:
@@ -88,7 +95,8 @@ def _finished(item: Input, folder: Path, settings: Settings) -> bool:
         return False
 
 
-def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings, jobs: int) -> int:
+def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings, workers: Workers,
+         resume: bool) -> int:
     received: list[int] = []
     before = {number: signal.signal(number, lambda number, _: received.append(number))
               for number in (signal.SIGINT, signal.SIGTERM)}
@@ -115,7 +123,8 @@ def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings
                 failed.append(outcome.error)
 
         try:
-            process_all(items, folder, settings, jobs, shown.update, ended, lambda: bool(received))
+            process_all(items, folder, settings, workers, resume, shown.update, ended, lambda: bool(received),
+                        lambda line: bar.write(line, file=sys.stderr))
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -207,9 +216,18 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
                         help='degrees clockwise by which frames are turned so that they stand upright, after what a '
                         'video says of its own rotation (default: %(default)s)')
     parser.add_argument('--jobs', type=_number(0, 256), default=0, metavar='N',
-                        help='number of processes; 0: one for every two processors, at most one per input')
+                        help='number of worker processes on this computer, which also share a single long recording; '
+                        '1: without Dask; 0: one for every two processors, at most one per input')
+    parser.add_argument('--scheduler', default='', metavar='ADDRESS',
+                        help='use the workers of the Dask cluster whose scheduler is at this address (tcp://host:8786, '
+                        'tls://host:8786); they must see the inputs under the same paths')
+    parser.add_argument('--dask-dashboard', type=_number(1, 65535), default=0, metavar='PORT',
+                        help='show the dashboard of Dask for --jobs at this port, on this computer only; needs bokeh')
+    parser.add_argument('--part-seconds', type=_number(1, 86_400, float), default=Settings().part_s, metavar='S',
+                        help='length of the parts into which long recordings are cut; the search for faces begins anew '
+                        'at each (default: %(default)s)')
     parser.add_argument('--resume', action='store_true',
-                        help='skip inputs that were finished with the same settings')
+                        help='skip inputs that were finished with the same settings, and parts of them')
     parser.add_argument('--model', default='', help=_PARAMETERS['model'].description)
     parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_PARAMETERS['device'].description)
     runtime = _PARAMETERS['runtime']

@@ -1,4 +1,4 @@
-"""Processes recordings in several processes, each with its own pipeline.
+"""Processes recordings in child processes, each with its own pipeline: cameras, and everything where one suffices.
 
 A process that dies, because of a decoder or lack of memory, fails one input and is replaced.
 """
@@ -6,16 +6,15 @@ A process that dies, because of a decoder or lack of memory, fails one input and
 import multiprocessing
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from fer_ros.media.file_names import without_errno
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, process
+from fer_ros.recordings.outcomes import Ended, Outcome, PoolError, Progress, told
+from fer_ros.recordings.processing import Interrupted, Settings, create_pipeline, part_store, process
 
 REPORTS = 0.2
 """Seconds between two progress reports."""
@@ -23,72 +22,72 @@ PATIENCE = 15.0
 """Seconds that a process has to save partial results when the run is interrupted."""
 
 
-class PoolError(Exception):
-    """No input can be processed: model, device or detector cannot be used. The message is one line."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of one input."""
-
-    item: Input
-    summary: dict | None = None
-    """As returned by `process`; None if it failed or was interrupted."""
-    error: str = ''
-    interrupted: bool = False
-
-
-def process_all(items: Sequence[Input], folder: Path, settings: Settings, jobs: int,
-                progress: Callable[[Input, int, float], None], ended: Callable[[Outcome], None],
-                stopped: Callable[[], bool]) -> None:
-    """Process `items` in `jobs` processes.
+class ChildProcesses:
+    """Processes inputs one after the other in so many child processes, without a cluster.
 
     Args:
         items: the inputs.
         folder: folder of the outputs.
         settings: settings of the run.
         jobs: number of processes.
-        progress: called repeatedly with an input, its number of processed frames and the fraction done.
-        ended: called once for every input that was started.
-        stopped: when it returns true, partial results are saved and no further input is started.
-
-    Raises:
-        PoolError: no input can be processed.
+        resume: whether finished parts of an earlier run are used.
     """
-    waiting = list(items)
-    workers: list[_Worker] = []
-    try:
-        while waiting or workers:
-            while waiting and len(workers) < jobs and not stopped():
-                workers.append(_Worker(waiting.pop(0), folder, settings))
-            if stopped():
-                waiting.clear()
-                for worker in workers:
-                    worker.stop()
-            wait([w.connection for w in workers] + [w.process.sentinel for w in workers], timeout=REPORTS)
-            for worker in list(workers):
-                outcome = worker.look(progress)
-                if outcome is None:
-                    continue
-                ended(outcome)
-                if waiting and not stopped() and worker.process.is_alive():
-                    worker.begin(waiting.pop(0))
-                else:
-                    worker.end()
-                    workers.remove(worker)
-    finally:
-        for worker in workers:
+
+    def __init__(self, items: Sequence[Input], folder: Path, settings: Settings, jobs: int, resume: bool) -> None:
+        self._waiting = list(items)
+        self._workers: list[_Worker] = []
+        self._arguments = folder, settings, resume
+        self._jobs = jobs
+        self._stopped = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is an input that has not ended."""
+        return bool(self._waiting or self._workers)
+
+    def step(self, progress: Progress, ended: Ended, timeout: float) -> None:
+        """Begin what can be begun, wait for up to `timeout` seconds, and say what has happened.
+
+        Raises:
+            PoolError: no input can be processed.
+        """
+        while self._waiting and len(self._workers) < self._jobs:
+            self._workers.append(_Worker(self._waiting.pop(0), *self._arguments))
+        if self._stopped:
+            for worker in self._workers:
+                worker.stop()
+        wait([w.connection for w in self._workers] + [w.process.sentinel for w in self._workers], timeout=timeout)
+        for worker in list(self._workers):
+            outcome = worker.look(progress)
+            if outcome is None:
+                continue
+            ended(outcome)
+            if self._waiting and worker.process.is_alive():
+                worker.begin(self._waiting.pop(0))
+            else:
+                worker.end()
+                self._workers.remove(worker)
+
+    def stop(self) -> None:
+        """Begin no further input, and save the partial results of those that have begun."""
+        self._stopped = True
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """End all processes."""
+        for worker in self._workers:
             worker.end()
+        self._workers.clear()
 
 
 class _Worker:
     """One process and its current input."""
 
-    def __init__(self, item: Input, folder: Path, settings: Settings) -> None:
+    def __init__(self, item: Input, folder: Path, settings: Settings, resume: bool) -> None:
         # A forked process would share the state of libraries with threads.
         context = multiprocessing.get_context('spawn')
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, folder, settings), daemon=True)
+        self.process = context.Process(target=_work, args=(other, folder, settings, resume), daemon=True)
         self.process.start()
         other.close()
         self._told_to_stop = 0.0
@@ -108,7 +107,7 @@ class _Worker:
         elif time.monotonic() - self._told_to_stop > PATIENCE:
             self.process.kill()
 
-    def look(self, progress: Callable[[Input, int, float], None]) -> Outcome | None:
+    def look(self, progress: Progress) -> Outcome | None:
         """The outcome of its input, or None while it is being processed."""
         try:
             while self.connection.poll():
@@ -137,7 +136,7 @@ class _Worker:
             self.process.join()
 
 
-def _work(connection: Connection, folder: Path, settings: Settings) -> None:
+def _work(connection: Connection, folder: Path, settings: Settings, resume: bool) -> None:
     """Run in the process: handle one input after the other until the connection is closed."""
     # The terminal sends SIGINT to all processes; the main program handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -155,10 +154,10 @@ def _work(connection: Connection, folder: Path, settings: Settings) -> None:
                 return
             if item is None:
                 return
-            _work_on(item, connection, folder, settings, pipeline)
+            _work_on(item, connection, folder, settings, resume, pipeline)
 
 
-def _work_on(item: Input, connection: Connection, folder: Path, settings: Settings, pipeline) -> None:
+def _work_on(item: Input, connection: Connection, folder: Path, settings: Settings, resume: bool, pipeline) -> None:
     last = 0.0
 
     def report(frames: int, share: float) -> bool:
@@ -170,11 +169,11 @@ def _work_on(item: Input, connection: Connection, folder: Path, settings: Settin
 
     answer: tuple[str, dict | bool | str]
     try:
-        answer = ('summary', process(item, folder, settings, pipeline, report))
+        store = None if item.kind == 'camera' else part_store(item, folder, settings, resume)
+        answer = ('summary', process(item, folder, settings, pipeline, report, store=store))
     except Interrupted:
         answer = ('interrupted', True)
     except (InputError, OSError) as error:
-        text = without_errno(error)
-        answer = ('error', text if item.source in text else f'{item.source}: {text}')
+        answer = ('error', told(item, error))
     with suppress(OSError):  # the program was killed
         connection.send(answer)
