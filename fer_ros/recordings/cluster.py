@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+import time
 from collections.abc import Collection
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -12,6 +13,8 @@ from fer_ros.recordings.outcomes import PoolError
 INSTALL = 'pip install distributed==2026.8.0'
 DEATHS = 2
 """Workers of this computer that a part may kill before it is given up; of other clusters their scheduler decides."""
+DEAD = 2.0
+"""Seconds after which a dead worker of this computer is not taken for one that Dask is about to start again."""
 PATIENCE = 10.0
 """Seconds in which a scheduler must answer."""
 
@@ -40,6 +43,9 @@ class Cluster:
         import dask
         from distributed import Client
         self._stack = ExitStack()
+        self._local: Any = None
+        self._jobs = jobs
+        self._dead_since: dict[Any, float] = {}
         self.address = scheduler
         try:
             logging.getLogger('distributed').setLevel(logging.CRITICAL)  # what matters is told in one line each
@@ -67,7 +73,7 @@ class Cluster:
             n_workers=jobs, threads_per_worker=1, processes=True, host='127.0.0.1', protocol='tcp://', memory_limit=0,
             local_directory=folder, silence_logs=logging.CRITICAL, preload=['fer_ros.recordings.worker_preload'],
             scheduler_kwargs={'dashboard': bool(dashboard), 'dashboard_address': f'127.0.0.1:{dashboard}'})
-        self._stack.enter_context(cluster)
+        self._local = self._stack.enter_context(cluster)
         return cluster.scheduler_address
 
     def workers(self) -> dict[str, int]:
@@ -78,7 +84,28 @@ class Cluster:
             found: dict[str, Any] = self.client.scheduler_info(n_workers=-1)['workers']
         except OSError as error:
             raise self.loss() from error
+        self._revive()
         return {address: worker['nthreads'] for address, worker in found.items()}
+
+    def _revive(self) -> None:
+        """Start the workers of this computer again that Dask does not: those that died just when they had started."""
+        if self._local is None:
+            return
+        if len(self._local.workers) < self._jobs:  # it was away for so long that Dask has given it up
+            self._local.scale(self._jobs)
+
+        async def start(nanny: Any) -> None:
+            nanny.process = None  # it would wait for the dead one
+            await nanny.instantiate()
+
+        now = time.monotonic()
+        dead = {nanny for nanny in self._local.workers.values()
+                if nanny.process is not None and not nanny.process.is_alive()}
+        self._dead_since = {nanny: self._dead_since.get(nanny, now) for nanny in dead}
+        for nanny, since in list(self._dead_since.items()):
+            if now - since > DEAD:
+                del self._dead_since[nanny]
+                self._local.loop.add_callback(start, nanny)
 
     @property
     def lost(self) -> bool:

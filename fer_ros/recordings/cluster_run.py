@@ -25,7 +25,8 @@ OPEN = 2
 THREADS = 4
 """Recordings that are joined at the same time."""
 ALONE = 10.0
-"""Seconds without a worker after which the program says that it waits for one."""
+"""Seconds without a worker after which the program says that it waits for one; and without one that sees a file, after
+which it is given up."""
 
 
 @dataclass(eq=False)
@@ -36,6 +37,8 @@ class _Recording:
     """Number of parts that have not come back."""
     blind: set[str] = field(default_factory=set)
     """Workers that do not see the file."""
+    blind_since: float | None = None
+    """Since when no other is there."""
     done: int = 0
     """Frames of the parts that came back."""
     running: dict[str, int] = field(default_factory=dict)
@@ -159,10 +162,16 @@ class ClusterRun:
     def _begin(self) -> None:
         # No more than the threads: a part that waits in a worker counts as having killed it when another one does.
         room = sum(self._workers.values()) - len(self._flights)
-        while room > 0 and self._ready:
+        for _ in range(len(self._ready)):
+            if room <= 0:
+                break
             recording, part = self._ready.popleft()
-            if not recording.over and self._submit(recording, part):
+            if recording.over:
+                continue
+            if self._submit(recording, part):
                 room -= 1
+            elif not recording.over:
+                self._ready.append((recording, part))
         while self._items and len(self._ready) < max(room, 1) and self._opening < OPEN:
             self._opening += 1
             self._start_opening(self._items.popleft())
@@ -193,16 +202,22 @@ class ClusterRun:
         future.add_done_callback(lambda future: self._events.put(lambda: then(future)))
 
     def _submit(self, recording: _Recording, part: Part) -> bool:
-        """Whether the part is on its way; otherwise nobody can do it."""
+        """Whether the part is on its way; otherwise nobody can do it, yet or at all."""
         alive = set(self._workers)
         fit = alive - self._unfit.keys()
         if alive and not fit:
             raise PoolError(next(iter(self._unfit.values())))
         able = fit - recording.blind
         if not able:
+            now = time.monotonic()
+            if recording.blind_since is None:
+                recording.blind_since = now
+            if now - recording.blind_since < ALONE:  # another worker may be about to start
+                return False
             self._fail(recording, f'{recording.item.source} is not the same file on any worker, or not there '
                                   f'({", ".join(sorted(fit))}): mount its folder under the same path everywhere')
             return False
+        recording.blind_since = None
         workers = frozenset(able) if able != alive else frozenset()
         key = f'{self._name}-{recording.number}-{part.number}-{uuid.uuid4().hex[:8]}'
         order = Order(recording.item, recording.run.size, part, self._settings, recording.run.key(part), self._name,
