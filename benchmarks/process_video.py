@@ -1,10 +1,15 @@
-"""Speed of process_video and of the pipeline alone on the same file, in frames/s.
+"""Speed of process_video, of the pipeline alone on the same file, and of several processes, in frames/s.
 
     python -m benchmarks.process_video --json process_video.json
+    python -m benchmarks.process_video --repeat 1 --minutes 0.5 --files 4       # a look whether it works
 
 The file is the built-in clip (640×480, 30 frames/s, 16 s, up to two faces). The pipeline alone reads it with OpenCV
 and discards the results. Loading the models is not included, except in the rows that time the whole program. Frames per
 second of processor time do not depend on the load of the machine.
+
+The second table is of one long recording (the clip again and again, H.264 with a key frame every 5 s), one of a quarter
+of its length, and many short ones (2 s), with one worker (without Dask) and with two. Their start is not counted: time
+begins with the first progress. The memory is that of the largest worker at its peak.
 """
 
 import argparse
@@ -14,16 +19,22 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
+import psutil
 from tqdm import tqdm
 
 from fer_ros.media.built_in_clip import BuiltInClip
+from fer_ros.media.video_writer import VideoWriter
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.recordings.inputs import find_inputs
-from fer_ros.recordings.processing import Settings, process
+from fer_ros.recordings.processing import process
+from fer_ros.recordings.runs import Workers, process_all
+from fer_ros.recordings.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,38 +44,120 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--repeat', type=int, default=3,
                         help='number of repetitions, of which the best counts (default: %(default)s)')
+    parser.add_argument('--minutes', type=float, default=8.0,
+                        help='length of the long recording (default: %(default)s)')
+    parser.add_argument('--files', type=int, default=20, help='number of short recordings (default: %(default)s)')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        videos = [_video(Path(folder) / f'{i}.mp4') for i in range(2)]
-        results = {name: {'frames_per_s': 0.0, 'frames_per_processor_s': 0.0}
-                   for name in ('pipeline alone', 'process_video', 'process_video --annotated')}
-        with FacePipeline(PipelineSettings()) as pipeline:
-            (item, _) = find_inputs(list(map(str, videos)))
-            for _ in tqdm(range(options.repeat)):
-                for name, best in results.items():
-                    processor = time.process_time()
-                    if name == 'pipeline alone':
-                        frames, seconds = _bare(videos[0], pipeline)
-                    else:
-                        summary = process(item, Path(folder) / 'out', Settings(annotated='--annotated' in name),
-                                          pipeline)
-                        frames, seconds = summary['frames'], summary['processing_s']
-                    processor = time.process_time() - processor
-                    best['frames_per_s'] = max(best['frames_per_s'], frames / seconds)
-                    best['frames_per_processor_s'] = max(best['frames_per_processor_s'], frames / processor)
-        for jobs in (1, 2):
-            start = time.perf_counter()
-            subprocess.run([sys.executable, '-m', 'fer_ros.tools.process_video', *videos, '--jobs', str(jobs),
-                            '--output', Path(folder) / f'jobs{jobs}'], cwd=ROOT, check=True,
-                           stdout=subprocess.DEVNULL)
-            results[f'two files, --jobs {jobs}, including start-up'] = {
-                'frames_per_s': 2 * frames / (time.perf_counter() - start)}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        results = {'one process': _one_process(folder, options.repeat),
+                   'several processes': _several(folder, options.minutes, options.files)}
     print(f'{os.cpu_count()} processors\n\n| | frames/s | frames per second of processor time |\n| --- | --- | --- |')
-    for name, best in results.items():
+    for name, best in results['one process'].items():
         print(f'| {name} | {best["frames_per_s"]:.0f} | {best.get("frames_per_processor_s", math.nan):.0f} |')
+    print('\n| | frames/s, 1 worker | 2 workers | ratio | memory of a worker |\n| --- | --- | --- | --- | --- |')
+    for name, row in results['several processes'].items():
+        print(f'| {name} | {row["one"]:.1f} | {row["two"]:.1f} | {row["ratio"]:.2f} | {row["memory_mb"]:.0f} MB |')
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + '\n')
+
+
+def _one_process(folder: Path, repeat: int) -> dict:
+    videos = [_video(folder / f'{i}.mp4') for i in range(2)]
+    results = {name: {'frames_per_s': 0.0, 'frames_per_processor_s': 0.0}
+               for name in ('pipeline alone', 'process_video', 'process_video in parts of 4 s',
+                            'process_video --annotated')}
+    with FacePipeline(PipelineSettings()) as pipeline:
+        (item, _) = find_inputs(list(map(str, videos)))
+        for _ in tqdm(range(repeat)):
+            for name, best in results.items():
+                processor = time.process_time()
+                if name == 'pipeline alone':
+                    frames, seconds = _bare(videos[0], pipeline)
+                else:
+                    settings = Settings(annotated='--annotated' in name, part_s=4.0 if 'parts' in name else 60.0)
+                    summary = process(item, folder / 'out', settings, pipeline)
+                    frames, seconds = summary['frames'], summary['processing_s']
+                processor = time.process_time() - processor
+                best['frames_per_s'] = max(best['frames_per_s'], frames / seconds)
+                best['frames_per_processor_s'] = max(best['frames_per_processor_s'], frames / processor)
+    for jobs in (1, 2):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, '-m', 'fer_ros.tools.process_video', *videos, '--jobs', str(jobs),
+                        '--output', folder / f'jobs{jobs}'], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        results[f'two files, --jobs {jobs}, including start-up'] = {
+            'frames_per_s': 2 * frames / (time.perf_counter() - start)}
+    return results
+
+
+def _several(folder: Path, minutes: float, files: int) -> dict:
+    """Frames/s of one long recording, of a quarter of it, and of many short ones, with one and with two workers."""
+    inputs = {f'one recording of {minutes:g} min': [_long(folder / 'long.mp4', 60 * minutes)],
+              f'one recording of {minutes / 4:g} min': [_long(folder / 'quarter.mp4', 15 * minutes)],
+              f'{files} recordings of 2 s': [_long(folder / f'short{i}.mp4', 2.0) for i in range(files)]}
+    results = {}
+    for name, paths in inputs.items():
+        row, memory = {}, 0.0
+        for jobs, column in ((1, 'one'), (2, 'two')):
+            row[column], used = _speed(paths, folder / f'{paths[0].stem}{jobs}', jobs)
+            memory = max(memory, used)
+        results[name] = {**row, 'ratio': row['two'] / row['one'], 'memory_mb': memory / 1e6}
+    return results
+
+
+def _speed(paths: list[Path], out: Path, jobs: int) -> tuple[float, float]:
+    """Frames/s from the first results on, and the peak of the largest worker in bytes."""
+    first: list[float] = []
+    counts: dict[str, int] = {}
+    at_first = 0
+
+    def progress(item, frames: int, share: float) -> None:
+        nonlocal at_first
+        counts[item.name] = max(frames, counts.get(item.name, 0))
+        if not first and frames:
+            first.append(time.perf_counter())
+            at_first = sum(counts.values())
+
+    def ended(outcome) -> None:
+        assert outcome.summary is not None, outcome.error
+        progress(outcome.item, outcome.summary['frames'], 1.0)
+    with _Memory() as memory:
+        process_all(find_inputs(list(map(str, paths))), out, Settings(), Workers(jobs), False, progress, ended,
+                    lambda: False)
+        end = time.perf_counter()
+    return (sum(counts.values()) - at_first) / (end - first[0]), memory.peak
+
+
+class _Memory:
+    """The most memory that any child process has had, in bytes."""
+
+    peak = 0.0
+
+    def __enter__(self) -> '_Memory':
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.5):
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    self.peak = max(self.peak, child.memory_info().rss)
+
+    def __exit__(self, *exception) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def _long(path: Path, seconds: float) -> Path:
+    clip = BuiltInClip()
+    writer = VideoWriter(path, clip.rate)
+    for i in range(round(seconds * clip.rate)):
+        writer.add(clip.frame(i % len(clip)), i / clip.rate)
+    writer.close()
+    return path
 
 
 def _video(path: Path) -> Path:

@@ -57,7 +57,8 @@ def check_owner(item: Input, folder: Path) -> None:
         raise InputError(f'{folder / item.name}.json belongs to {other}: give another --output')
 
 
-def open_outputs(item: Input, folder: Path, settings: Settings, reader: FrameReader, quick: bool = False) -> OutputFiles:
+def open_outputs(item: Input, folder: Path, settings: Settings, reader: FrameReader,
+                 quick: bool = False) -> OutputFiles:
     """The output files of a recording; `quick` as of `OutputFiles`. Raises OSError, ParquetError."""
     photos = reader.names if isinstance(reader, PhotoReader) else ()
     rate = min(reader.rate / settings.every, MOST_RATE) if settings.annotated and not photos else 0.0

@@ -133,7 +133,7 @@ def test_sigint_keeps_the_rows_and_resume_goes_on(tmp_path, frames, long_video):
 def test_ctrl_c_ends_the_workers_and_keeps_parts_with_which_one_process_goes_on(tmp_path, frames):
     pytest.importorskip('distributed')
     small = [frame[::2, ::2].copy() for frame in frames]
-    video, out = write_video(tmp_path / 'a.mp4', small * 10), tmp_path / 'out'
+    video, out = write_video(tmp_path / 'a.mp4', small * 8), tmp_path / 'out'
     arguments = (video, '--output', out, '--part-seconds', 1, '--detector', 'full')
     process = start(*arguments, '--jobs', 2, start_new_session=True)
     wait(lambda: (out / '.parts' / 'a').exists(), process)
@@ -142,14 +142,18 @@ def test_ctrl_c_ends_the_workers_and_keeps_parts_with_which_one_process_goes_on(
     assert process.returncode == 130
     assert err.splitlines() == [f'interrupted: finished inputs and partial CSV files are in {out}; continue with '
                                 '--resume']
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    end = time.monotonic() + PATIENCE  # multiprocessing's own helper ends after its parent
+    with suppress(ProcessLookupError):
+        while time.monotonic() < end:
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)
+    assert time.monotonic() < end
     kept = {path.name: path.stat().st_mtime_ns for path in (out / '.parts' / 'a').iterdir()}
     assert kept and not (out / 'a.csv').exists()
     code, _, err = run(*arguments, '--jobs', 1, '--resume')
     assert (code, err) == (0, [])
     assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.png', 'tables'}
-    assert json.loads((out / 'a.json').read_text())['frames'] == 100
+    assert json.loads((out / 'a.json').read_text())['frames'] == 80
 
 
 def test_sigterm_ends_all_processes(tmp_path, long_video):
@@ -315,7 +319,6 @@ def test_annotated_video_of_a_bag_whose_clock_was_set(tmp_path, frames):
     (['{video}', '--output', '{file}/out'], 1, 'file/out: Not a directory'),
     (['{video}', '--output', '{file}'], 1, '{file} is a file: give another --output'),
     (['{video}', '--output', '{folder}/out', '--model', '{file}'], 1, '{file}'),
-    (['{video}', '--output', '{folder}/out', '--scheduler', 'tcp://127.0.0.1:9'], 1, 'no Dask scheduler answers'),
     (['{video}', '--every', '0'], 2, '--every'),
     (['{video}', '--rotate', '45'], 2, '0, 90, 180, 270'),
     (['{video}', '--max-faces', '65'], 2, '--max-faces'),
