@@ -60,7 +60,8 @@ PROGRAMS = (
     Program('delivery', 'delivery', ('--seconds', '5'), ('--seconds', '2')),
     Program('cameras', 'cameras', ('--seconds', '10'), ('--seconds', '3', '--cameras', '1')),
     Program('plot_cpu', 'plot_cpu', ('--seconds', '8'), ('--seconds', '2')),
-    Program('process_video', 'process_video', ('--repeat', '2'), ('--repeat', '1')),
+    Program('process_video', 'process_video', ('--repeat', '2'),
+            ('--repeat', '1', '--minutes', '0.5', '--files', '3')),
     Program('accuracy', 'accuracy', (), ('--limit', '300')),
     Program('cuda', 'cuda'),
 )
@@ -227,11 +228,15 @@ def _plot_cpu(rows: list[dict]) -> str:
     return '\n'.join(lines)
 
 
-def _process_video(rows: dict[str, dict]) -> str:
+def _process_video(tables: dict[str, dict]) -> str:
     lines = ['| | frames/s | frames per second of processor time |', '| --- | ---: | ---: |']
-    for name, row in rows.items():
+    for name, row in tables['one process'].items():
         processor = f'{row["frames_per_processor_s"]:.0f}' if 'frames_per_processor_s' in row else '–'
         lines.append(f'| {name} | {row["frames_per_s"]:.0f} | {processor} |')
+    lines += ['', '| | frames/s, 1 worker | 2 workers | ratio | memory of a worker |',
+              '| --- | ---: | ---: | ---: | ---: |']
+    lines += [f'| {name} | {row["one"]:.0f} | {row["two"]:.0f} | {row["ratio"]:.2f} | {row["memory_mb"]:.0f} MB |'
+              for name, row in tables['several processes'].items()]
     return '\n'.join(lines)
 
 
