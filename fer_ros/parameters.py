@@ -143,6 +143,9 @@ FER_NODE = (
               '1 s, at most half of track_timeout; any change is looked at in the same frame. 0: it runs on every '
               'frame.', 's', (0.0, 10.0)),
     Parameter('max_faces', 16, 'Maximum number of faces tracked; the largest are kept.', range=(1, 64)),
+    Parameter('max_faces_per_frame', 0, 'Maximum number of faces that the network classifies in one frame: the largest '
+              'in each, the others in turn, and new ones at once. A face keeps its emotion until its turn. 0: no '
+              'limit.', range=(0, 64)),
     Parameter('track_timeout', 1.0, 'A face that is not detected for this long loses its id.', 's', (0.05, 30.0)),
     Parameter('half_life', 0.3, 'Half-life of the smoothing: after this time an old expression counts half. 0: no '
               'smoothing.', 's', (0.0, 10.0)),

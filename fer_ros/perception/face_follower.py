@@ -52,7 +52,8 @@ class FaceFollower:
         watch.stop('track')
         ids = [track.face_id for track in tracks]
         faces = self.states.update(ids, [face.box for face in seen.faces], seen.probabilities,
-                                   [face.quality for face in seen.faces], living, stamp)
+                                   [face.quality for face in seen.faces], living, stamp,
+                                   [face.classified for face in seen.faces])
         watch.stop('smooth')
         timings = {**seen.timings, **watch.timings, 'track': seen.timings.get('track', 0.0) + watch.timings['track']}
         return FrameResult(faces, primary, living, {i: face.score for i, face in zip(ids, seen.faces, strict=True)},

@@ -17,6 +17,7 @@ from fer_ros.perception.settings import PipelineSettings
 from fer_ros.perception.still_image import StillImage
 from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.perception.tracking import FaceTracker, Track
+from fer_ros.perception.turns import TurnTaking
 
 
 class FrameAnalyser:
@@ -34,6 +35,7 @@ class FrameAnalyser:
     def __init__(self, settings: PipelineSettings):
         self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime,
                                             settings.precision)
+        self._turns = TurnTaking(self.recognizer, settings.max_faces_per_frame)
         self.finder = create_finder(settings)
         self._tracker = FaceTracker(settings.track_timeout, deterministic_ids=True)
         self._still_image = StillImage()
@@ -63,11 +65,12 @@ class FrameAnalyser:
         crops = crop_faces(image, squares)
         seen = quality.of_faces(crops, squares, detections, width, height).tolist()
         watch.stop('crop')
-        probabilities = self.recognizer.probabilities(crops)
+        probabilities, classified = self._turns.probabilities([track.face_id for track in tracks], crops,
+                                                              self._tracker.living_ids)
         watch.stop('recognise')
         self._last_search = searched
-        faces = tuple(SeenFace(track.box, track.detection.score, square.tilt, value, source) for track, square, value,
-                      source in zip(tracks, squares, seen, sources, strict=True))
+        faces = tuple(SeenFace(track.box, track.detection.score, square.tilt, *rest) for track, square, *rest
+                      in zip(tracks, squares, seen, sources, classified, strict=True))
         return SeenFrame(width, height, faces, probabilities, searched.frames == 1, watch.timings)
 
     def warm_up(self, image: np.ndarray, stamp: float) -> None:
@@ -110,12 +113,14 @@ class FrameAnalyser:
     def apply(self, settings: PipelineSettings) -> None:
         """Change settings while running; those that are `STRUCTURAL` must not differ."""
         self.finder.apply(settings)
+        self._turns.most = settings.max_faces_per_frame
         self._tracker.timeout = settings.track_timeout
         self.settings = settings
 
     def reset(self) -> None:
         """Forget all frames, as for another video."""
         self.finder.reset()
+        self._turns.reset()
         self._still_image.reset()
         self._tracker.reset()
         self._last_search = None
@@ -125,7 +130,7 @@ class FrameAnalyser:
         if hasattr(self, 'finder'):
             self.finder.close()
             # MediaPipe keeps the stack of its first import alive, and with it what triggered the import.
-            del self.recognizer, self.finder
+            del self.recognizer, self._turns, self.finder
 
 
 @dataclass(frozen=True)

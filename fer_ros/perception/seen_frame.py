@@ -29,6 +29,8 @@ class SeenFace:
     source: int = -1
     """In a frame that was not searched: which of the faces of the last searched frame is extrapolated to this one.
     Otherwise -1."""
+    classified: bool = True
+    """Whether the network classified it in this frame; else its probabilities are the last ones."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ class PipelineSettings:
     detect_every: int = _DEFAULTS['detect_every']
     still_period: float = _DEFAULTS['still_period']
     max_faces: int = _DEFAULTS['max_faces']
+    max_faces_per_frame: int = _DEFAULTS['max_faces_per_frame']
     track_timeout: float = _DEFAULTS['track_timeout']
     half_life: float = _DEFAULTS['half_life']
     min_quality: float = _DEFAULTS['min_quality']
