@@ -27,6 +27,7 @@ MACHINES = (('two cores', 2, None), ('one core', 1, None), ('a third of a core',
 """Name, number of cores, and share of the time of a core; None: all of it."""
 SETTINGS = (('the defaults', ()),
             ('`max_rate: 10`', ('max_rate=10.0',)),
+            ('`max_faces_per_frame: 2`', ('max_faces_per_frame=2',)),
             ('`detector: short`', ('detector=short',)),
             ('`detector: short`, `detect_every: 3`', ('detector=short', 'detect_every=3')))
 RATE = 30.0
