@@ -155,7 +155,7 @@ class FaceTracker:
 def _cheapest(cost: np.ndarray) -> list[tuple[int, int]]:
     """Rows and columns of the assignment with the least sum."""
     if 1 in cost.shape:
-        return [divmod(int(cost.argmin()), cost.shape[1])]
+        return [divmod(int(np.argmin(cost)), cost.shape[1])]
     from scipy.optimize import linear_sum_assignment  # late: it takes 0.3 s to load, and one face does not need it
     return list(zip(*linear_sum_assignment(cost), strict=True))
 

@@ -58,7 +58,7 @@ class TurnTaking:
     def _turns(self, face_ids: Sequence[str]) -> np.ndarray:
         """Whose turn it is, bool (N,)."""
         turns = np.array([face_id not in self._known for face_id in face_ids], bool)
-        waiting = sorted(np.flatnonzero(~turns), key=lambda i: self._known[face_ids[i]][0])
+        waiting = sorted(np.flatnonzero(~turns).tolist(), key=lambda i: self._known[face_ids[i]][0])
         if self.most > 1 and 0 in waiting:
             waiting.remove(0)
             waiting.insert(0, 0)

@@ -108,7 +108,7 @@ def _columns(path: Path) -> Mapping[str, Sequence]:
             raise TableError(f'line {reader.line_num}: {error}') from error
 
 
-def _gathered(head: Sequence[str], reader: Iterator[list[str]]) -> dict[str, Sequence]:
+def _gathered(head: Sequence[str], reader: Iterator[list[str]]) -> dict[str, Any]:
     """The columns of the rows, part by part: as texts, those of a long recording would take gigabytes."""
     texts: dict[str, list[str]] = {name: [] for name in (*TEXTS, *(('photo',) if 'photo' in head else ()))}
     parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0)] for name in NEEDED if name not in TEXTS}

@@ -1,5 +1,6 @@
 """A session from the columns of the tables of process_video, which have no rows for frames without a face."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def session_of(columns: Mapping[str, Sequence], frames: int = 0, duration_s: flo
         if len(back := np.flatnonzero(np.diff(values) < 0)):
             raise TableError(f'row {back[0] + 2}: {name} is less than in the row before')
     first = np.flatnonzero(np.diff(number, prepend=-1))  # rows of new frames
-    every = every or int(np.gcd.reduce(number)) or 1
+    every = every or math.gcd(*np.unique(number).tolist()) or 1
     grid = np.union1d(np.arange(min(frames, MOST_FRAMES), dtype=np.int64) * every if frames
                       else np.arange(0, number[-1] + 1, every) if len(number) else number, number)
     rows = np.zeros(len(number), ROW)
