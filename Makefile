@@ -47,6 +47,7 @@ test-fast: lint
 	$(RUN) -m pytest -q -n $(WORKERS) -m 'not processes' $(TESTS)
 
 quick: $(INSTALLED)
+	$(VENV)/bin/mypy
 	$(RUN) -m pytest -q $(QUICK)
 
 lint: $(INSTALLED)
