@@ -161,7 +161,7 @@ def draw(points: list[tuple[str, float, float]], path: Path) -> None:
     axis.set(xlabel='milliseconds per frame with one near face, one thread', xlim=(0, None), ylim=(50, 100),
              ylabel='agreement with ten raters, %')
     axis.grid(alpha=0.3)
-    axis.legend(loc='lower right', fontsize=9)
+    axis.legend(loc='upper right', fontsize=9)
     with completed(path) as temporary:
         figure.savefig(temporary, dpi=100)
     pyplot.close(figure)

@@ -183,7 +183,7 @@ class ValencePlot:
                     if thickness > 1:  # fewer, longer strokes: thick ones are expensive
                         run = _in_line(run) if dense else run
                         run = cv2.approxPolyDP(run.astype(np.float32)[:, None], _TOLERANCE, False)[:, 0]
-                        pieces = self._dashed(run, colour_of[s.face_id], thickness, start + run[0, 0], dense)
+                        pieces = self._dashed(run, colour_of[s.face_id], thickness, start + float(run[0, 0]), dense)
                     points = np.round(run * (1 << _SHIFT)).astype(np.int32)
                     if len(points) == 1:  # a single frame between two gaps
                         radius = max(thickness, 2) << (_SHIFT - 1)

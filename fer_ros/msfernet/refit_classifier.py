@@ -24,7 +24,7 @@ from fer_ros.msfernet.network import MSFERNet, on_device
 from fer_ros.msfernet.preprocessing import network_input
 from fer_ros.msfernet.weights import load_model, save_model
 
-PULL = 1e-3
+PULL = 3e-4
 """Weight of the squared distance from the weights of before, beside the mean cross-entropy in nats."""
 LABELS = 0.5
 """Share of the labels in what is fitted; the rest is what the network says."""

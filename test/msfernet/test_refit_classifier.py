@@ -33,7 +33,7 @@ def test_the_command_changes_the_own_labels_alone(tmp_path, small_network, capsy
     changed = {name for name, tensor in after.network.state_dict().items()
                if not torch.equal(tensor, before.network.state_dict()[name])}
     assert changed == {'fer2013_classifier.weight', 'fer2013_classifier.bias'}
-    assert after.training['refitted'] == {'faces': 21, 'labels': 0.5, 'pull': 1e-3}
+    assert after.training['refitted'] == {'faces': 21, 'labels': 0.5, 'pull': 3e-4}
     assert main(['--data', str(tmp_path), '--model', str(tmp_path / 'before.safetensors'), '--labels', '2', '--out',
                  str(tmp_path / 'x')]) == 1
     assert '--labels must be 0 to 1' in capsys.readouterr().err

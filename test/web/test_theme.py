@@ -1,7 +1,7 @@
 import pytest
 
-from fer_ros.drawing.colours import FACE_COLOURS
-from fer_ros.web.theme import CONTRAST, DARK_GROUND, DASHES, LIGHT_GROUND, contrast, face_style, readable
+from fer_ros.drawing.colours import DASHES, FACE_COLOURS
+from fer_ros.web.theme import CONTRAST, DARK_GROUND, LIGHT_GROUND, contrast, face_style, readable
 
 
 def test_contrast_is_that_of_the_standard():

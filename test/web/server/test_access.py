@@ -140,7 +140,7 @@ def test_broken_cookies_do_not_open(cookie):
 
 
 def test_guessing_is_slowed_down_for_its_address_and_the_right_token_opens_all_the_same(monkeypatch):
-    monkeypatch.setattr(access, 'DELAY', 0.2)
+    monkeypatch.setattr(access, 'DELAY', 0.5)
     site = Site(token=TOKEN, port=8080)
     for _ in range(ATTEMPTS):
         response = site.login('wrong')
@@ -150,14 +150,14 @@ def test_guessing_is_slowed_down_for_its_address_and_the_right_token_opens_all_t
     assert slow.status_code == 429 and 0 < int(slow.headers['retry-after']) <= PERIOD + 1
     assert site('GET', '/', params={'token': 'wrong'}).status_code == 429
     right = site.login(TOKEN)
-    assert right.status_code == 200 and time.monotonic() - start >= 0.6, 'the delay does not tell which one is right'
+    assert right.status_code == 200 and time.monotonic() - start >= 1.5, 'the delay does not tell which one is right'
     start = time.monotonic()
     assert site('GET', '/', cookie=right.headers['set-cookie'].split(';')[0]).status_code == 200
     again = site('POST', '/login', data={'token': TOKEN}, headers=OWN, cookie=right.headers['set-cookie'].split(';')[0])
-    assert again.status_code == 200 and time.monotonic() - start < 0.2, 'a session is not delayed'
+    assert again.status_code == 200 and time.monotonic() - start < 0.5, 'a session is not delayed'
     start = time.monotonic()
     assert site('POST', '/login', data={'token': 'wrong'}, headers=OWN, client='10.0.0.9').status_code == 401
-    assert time.monotonic() - start < 0.2, 'nor is another address'
+    assert time.monotonic() - start < 0.5, 'nor is another address'
     site.now += PERIOD + 1
     assert site.login('wrong').status_code == 401
 
