@@ -204,9 +204,11 @@ class Bench:
         return self
 
     def __exit__(self, *exception) -> None:
-        self.receiver.close()
-        self._processes.end()
-        self._folder.cleanup()
+        try:
+            self.receiver.close()
+        finally:  # a node that is left would answer in the next measurement, too
+            self._processes.end()
+            self._folder.cleanup()
 
     @property
     def node_pid(self) -> int:
