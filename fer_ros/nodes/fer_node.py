@@ -122,7 +122,7 @@ class FerNode(LifecycleNode):
         self._limit = RateLimit(self.parameters.max_rate)
         self._idle = False
         loaded = self._configured
-        self._baseline_services.activate(loaded.pipeline.classifier.baselines)
+        self._baseline_services.activate(loaded.pipeline.baselines)
         self._worker = LatestWorker(functools.partial(self._process, loaded))
         loaded.input.open(functools.partial(self._on_frame, self._worker))
         self.get_logger().info(f'subscribed to {self._topic}')
@@ -262,7 +262,7 @@ class FerNode(LifecycleNode):
         return dataclasses.replace(report, values={
             STATE: 'active', DEVICE: pipeline.recognizer.device, RUNTIME: pipeline.recognizer.runtime,
             'precision': pipeline.recognizer.precision, MODEL: pipeline.recognizer.model_name,
-            CALIBRATED_FACES: ' '.join(pipeline.classifier.baselines.calibrated), IMAGE_PROBLEMS: '; '.join(hints),
+            CALIBRATED_FACES: ' '.join(pipeline.baselines.calibrated), IMAGE_PROBLEMS: '; '.join(hints),
             **report.values})
 
     @property

@@ -6,14 +6,16 @@ import numpy as np
 
 from fer_ros.perception import quality
 from fer_ros.perception.detection import Detection
-from fer_ros.perception.face_classifier import create_classifier
+from fer_ros.perception.face_states import FaceStates
 from fer_ros.perception.image_parts import Box
 from fer_ros.perception.letterbox import content, letterboxed_faces
+from fer_ros.perception.neutral_baseline import NeutralBaselines
 from fer_ros.perception.primary import PrimaryFace
-from fer_ros.perception.recognition import EmotionRecognizer
+from fer_ros.perception.recognition import create_recognizer
 from fer_ros.perception.settings import PipelineSettings
 from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.perception.tracking import Track
+from fer_ros.perception.turns import TurnTaking
 from fer_ros.results.frame_result import FrameResult
 
 NOWHERE = (0.0, 0.0, 0.0, 0.0)
@@ -31,19 +33,22 @@ class CropPipeline:
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.classifier = create_classifier(settings)
+        self.recognizer = create_recognizer(settings)
+        """The network, with the device and the runtime that really run it."""
+        self.states = FaceStates(settings.half_life)
+        self._turns = TurnTaking(self.recognizer, settings.max_faces_per_frame)
         self._primary_face = PrimaryFace(settings.primary_face, settings.primary_hold)
         self._min_quality = settings.min_quality
         self._first_seen: dict[str, float] = {}
 
     @property
-    def recognizer(self) -> EmotionRecognizer:
-        """The network, with the device and the runtime that really run it."""
-        return self.classifier.recognizer
+    def baselines(self) -> NeutralBaselines:
+        """The resting faces."""
+        return self.states.baselines
 
     def process(self, crops: Mapping[str, np.ndarray], boxes: Mapping[str, Box], living: Collection[str],
                 stamp: float) -> FrameResult:
-        """Classify all faces in one batch.
+        """Classify the faces whose turn it is in one batch.
 
         Args:
             crops: letterboxed face images by id, uint8 (H, W, 3) BGR.
@@ -70,21 +75,27 @@ class CropPipeline:
         usable = [track for track, value in zip(seen, clear, strict=True) if value >= self._min_quality]
         primary = self._primary_face.choose(usable, known, stamp, (1, 1))
         watch.stop('crop')
-        classified = self.classifier.classify(ids, [track.box for track in seen], faces, clear, known, stamp, watch)
-        return FrameResult(classified, primary, known, timings=watch.timings)
+        inferred, classified = self._turns.probabilities(ids, faces, known)
+        watch.stop('recognise')
+        emotions = self.states.update(ids, [track.box for track in seen], inferred, clear.tolist(), known, stamp,
+                                      classified)
+        watch.stop('smooth')
+        return FrameResult(emotions, primary, known, timings=watch.timings)
 
     def _track(self, face_id: str, box: Box, stamp: float) -> Track:
         return Track(face_id, box, self._first_seen[face_id], stamp, Detection(box, 1.0, np.zeros((0, 2))))
 
     def apply(self, settings: PipelineSettings) -> None:
         """Change settings while running; those that require a new pipeline are ignored."""
-        self.classifier.apply(settings)
+        self.states.smoother.half_life = settings.half_life
+        self._turns.most = settings.max_faces_per_frame
         self._primary_face.policy, self._primary_face.hold = settings.primary_face, settings.primary_hold
         self._min_quality = settings.min_quality
 
     def reset(self) -> None:
         """Discard all faces."""
-        self.classifier.reset()
+        self.states.reset()
+        self._turns.reset()
         self._primary_face.reset()
         self._first_seen.clear()
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from fer_ros.perception import quality
 from fer_ros.perception.cropping import FRAMING, crop_faces
-from fer_ros.perception.recognition import EmotionRecognizer
+from fer_ros.perception.recognition import create_recognizer
 from fer_ros.perception.search import create_finder
 from fer_ros.perception.seen_frame import SeenFace, SeenFrame
-from fer_ros.perception.settings import PipelineSettings
+from fer_ros.perception.settings import PipelineSettings, check
 from fer_ros.perception.still_image import StillImage
 from fer_ros.perception.stopwatch import Stopwatch
 from fer_ros.perception.tracking import FaceTracker, Track
@@ -30,11 +30,12 @@ class FrameAnalyser:
 
     Raises:
         PipelineError: the model, the device or the detector cannot be used (`RecognizerError`, `DetectorError`).
+        ValueError: a setting is out of its range.
     """
 
     def __init__(self, settings: PipelineSettings):
-        self.recognizer = EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime,
-                                            settings.precision)
+        check(settings)
+        self.recognizer = create_recognizer(settings)
         self._turns = TurnTaking(self.recognizer, settings.max_faces_per_frame)
         self.finder = create_finder(settings)
         self._tracker = FaceTracker(settings.track_timeout, deterministic_ids=True)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fer_ros.perception.face_classifier import FaceClassifier
 from fer_ros.perception.face_follower import FaceFollower
 from fer_ros.perception.frame_analyser import FrameAnalyser
+from fer_ros.perception.neutral_baseline import NeutralBaselines
 from fer_ros.perception.recognition import EmotionRecognizer
 from fer_ros.perception.settings import STRUCTURAL, PipelineSettings, check
 from fer_ros.results.frame_result import FrameResult
@@ -26,17 +26,19 @@ class FacePipeline:
     """
 
     def __init__(self, settings: PipelineSettings | None = None):
-        settings = settings or PipelineSettings()
-        check(settings)
-        self.follower = FaceFollower(settings)
-        self.analyser = FrameAnalyser(settings)
-        self.classifier = FaceClassifier(self.analyser.recognizer, self.follower.states)
-        self.settings = settings
+        self.settings = settings or PipelineSettings()
+        self.analyser = FrameAnalyser(self.settings)
+        self.follower = FaceFollower(self.settings)
 
     @property
     def recognizer(self) -> EmotionRecognizer:
         """The network, with the device and the runtime that really run it."""
         return self.analyser.recognizer
+
+    @property
+    def baselines(self) -> NeutralBaselines:
+        """The resting faces."""
+        return self.follower.states.baselines
 
     def process(self, image: np.ndarray, stamp: float) -> FrameResult:
         """Find the faces of a frame and classify them.
@@ -76,8 +78,6 @@ class FacePipeline:
     def close(self) -> None:
         """Release detector and network; the pipeline cannot be used afterwards. May be called repeatedly."""
         self.analyser.close()
-        if hasattr(self, 'classifier'):  # it holds the network too
-            del self.classifier
 
     def __enter__(self) -> 'FacePipeline':
         return self

@@ -18,6 +18,7 @@ from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.perception import PipelineError, onnx_runtime
 from fer_ros.perception.onnx_runtime import OnnxRuntime
 from fer_ros.perception.runtime import Runtime, RuntimeFailure
+from fer_ros.perception.settings import PipelineSettings
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,11 @@ class EmotionRecognizer:
             return self._runtime.probabilities(crops)
         except RuntimeFailure as error:
             raise RecognizerError(str(error)) from error
+
+
+def create_recognizer(settings: PipelineSettings) -> EmotionRecognizer:
+    """The recogniser of a pipeline: model, device, threads, runtime and precision are used. Raises RecognizerError."""
+    return EmotionRecognizer(settings.model, settings.device, settings.threads, settings.runtime, settings.precision)
 
 
 def _start(weights: Weights, device: str, threads: int, runtime: str, precision: str) -> Runtime:

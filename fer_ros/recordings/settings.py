@@ -1,7 +1,8 @@
 """The settings of a run, and the pipeline that they ask for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fer_ros.media import rotation
 from fer_ros.parameters import FER_NODE, defaults
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from fer_ros.perception.pipeline import FacePipeline
     from fer_ros.perception.settings import PipelineSettings
 
+Created = TypeVar('Created')
 FORMATS = ('csv', 'parquet')
 _DEFAULTS = defaults(FER_NODE)
 
@@ -51,10 +53,7 @@ def create_pipeline(settings: Settings) -> 'FacePipeline':
     """
     # Imported late: torch and MediaPipe take seconds, and a mistake in the arguments should be reported at once.
     from fer_ros.perception.pipeline import FacePipeline
-    try:
-        return FacePipeline(pipeline_settings(settings))
-    except ValueError as error:  # a value out of range
-        raise PipelineError(str(error)) from error
+    return _created(FacePipeline, settings)
 
 
 def create_analyser(settings: Settings) -> 'FrameAnalyser':
@@ -64,12 +63,13 @@ def create_analyser(settings: Settings) -> 'FrameAnalyser':
         PipelineError: as `create_pipeline`.
     """
     from fer_ros.perception.frame_analyser import FrameAnalyser
-    from fer_ros.perception.settings import check
+    return _created(FrameAnalyser, settings)
+
+
+def _created(kind: Callable[['PipelineSettings'], Created], settings: Settings) -> Created:
     try:
-        asked = pipeline_settings(settings)
-        check(asked)
-        return FrameAnalyser(asked)
-    except ValueError as error:
+        return kind(pipeline_settings(settings))
+    except ValueError as error:  # a value out of range
         raise PipelineError(str(error)) from error
 
 

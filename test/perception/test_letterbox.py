@@ -125,10 +125,10 @@ class TestCropPipeline:
     def test_calibration_corrects_and_is_lost_with_the_face(self, pipeline, crops):
         one = {'hopper': crops['hopper']}
         before = pipeline.process(one, {}, {'hopper'}, 0.9).faces[0].valence
-        pipeline.classifier.baselines.start('hopper', 1.0)
+        pipeline.baselines.start('hopper', 1.0)
         for i in range(21):
             pipeline.process(one, {}, {'hopper'}, 1 + i / 10)
-        assert pipeline.classifier.baselines.finish(3.0).success
+        assert pipeline.baselines.finish(3.0).success
         assert abs(pipeline.process(one, {}, {'hopper'}, 3.1).faces[0].valence) < 0.1
         pipeline.process({}, {}, set(), 3.2)
         after = pipeline.process(one, {}, {'hopper'}, 3.3).faces[0]
@@ -137,5 +137,5 @@ class TestCropPipeline:
 
     def test_settings_that_can_change(self, pipeline, crops):
         pipeline.apply(PipelineSettings(half_life=1.0, primary_face='oldest'))
-        assert pipeline.classifier.smoother.half_life == 1.0
+        assert pipeline.states.smoother.half_life == 1.0
         pipeline.apply(PipelineSettings(half_life=0.0))
