@@ -37,7 +37,7 @@ def utf8(text: str) -> str:
     return text.encode(errors='surrogateescape').decode(errors='backslashreplace')
 
 
-def without_errno(error: Exception) -> str:
+def without_errno(error: BaseException) -> str:
     """The message of `error` on one line; that of an OSError without its number: ``out: No space left on device``."""
     if isinstance(error, OSError) and error.strerror:
         return f'{error.filename}: {error.strerror}' if error.filename is not None else error.strerror

@@ -33,8 +33,6 @@ which it is given up."""
 class _Recording:
     run: RecordingRun
     number: int
-    waiting: int
-    """Number of parts that have not come back."""
     blind: set[str] = field(default_factory=set)
     """Workers that do not see the file."""
     blind_since: float | None = None
@@ -181,7 +179,7 @@ class ClusterRun:
             self._opening -= 1
             error = future.exception()
             if error is not None:
-                self._ended(Outcome(item, error=_told(item, error)))
+                self._ended(Outcome(item, error=told(item, error)))
                 return
             run: RecordingRun = future.result()
             if self._stopped:
@@ -189,7 +187,7 @@ class ClusterRun:
                 self._ended(Outcome(item, interrupted=True))
                 return
             missing = run.missing
-            recording = _Recording(run, self._count, len(missing))
+            recording = _Recording(run, self._count)
             self._count += 1
             self._open.append(recording)
             self._ready.extend((recording, part) for part in missing)
@@ -263,9 +261,8 @@ class ClusterRun:
 
         def kept(future: Future) -> None:
             error = future.exception()
-            recording.waiting -= 1
             if error is not None:
-                self._fail(recording, _told(recording.item, error))
+                self._fail(recording, told(recording.item, error))
             else:
                 self._go_on(recording)
         self._in_thread(lambda: recording.run.keep(part, answer.data), kept)
@@ -275,7 +272,7 @@ class ClusterRun:
         if type(error).__name__ == 'KilledWorker':
             return (f'{recording.item.source}: {of} ended the process of each worker that tried it: a decoder crashed, '
                     'or there was not enough memory')
-        return f'{recording.item.source}: {of} failed: {_told(recording.item, error)}'
+        return f'{recording.item.source}: {of} failed: {told(recording.item, error)}'
 
     def _go_on(self, recording: _Recording) -> None:
         """Join what can be joined, and complete what is."""
@@ -296,7 +293,7 @@ class ClusterRun:
         if recording.over:
             recording.run.close()
         elif error is not None:
-            self._fail(recording, _told(recording.item, error))
+            self._fail(recording, told(recording.item, error))
         elif not self._stopped:
             self._go_on(recording)
 
@@ -304,7 +301,7 @@ class ClusterRun:
         recording.busy = False
         error = future.exception()
         if error is not None:
-            self._fail(recording, _told(recording.item, error))
+            self._fail(recording, told(recording.item, error))
             return
         self._leave(recording)
         recording.run.close()
@@ -357,7 +354,3 @@ class ClusterRun:
             recording.run.close()
         self._open.clear()
         self._cluster.close()
-
-
-def _told(item: Input, error: BaseException) -> str:
-    return told(item, error if isinstance(error, Exception) else RuntimeError(str(error)))

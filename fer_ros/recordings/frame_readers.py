@@ -42,25 +42,14 @@ _REORDERED = 16
 
 
 @dataclass(frozen=True)
-class Frame:
-    """One frame of a recording."""
-
-    index: int
-    """Number of the frame from 0, counting skipped frames too."""
-    time_ns: int
-    """Nanoseconds since the first frame; greater than that of the previous frame, except for photos: always 0."""
-    image: np.ndarray
-    """uint8 (H, W, 3) BGR."""
-
-
-@dataclass(frozen=True)
 class PartFrame:
     """One frame of a part of a recording."""
 
     index: int
     """Number of the frame in the part from 0, counting skipped frames too; -1 before its beginning."""
     time_ns: int
-    """Nanoseconds since the first frame that was read, in the part or before it; as those of `Frame`."""
+    """Nanoseconds since the first frame that was read, in the part or before it; greater than that of the previous
+    frame, except for photos: always 0."""
     stamp_ns: int
     """Its time in the recording, as it is there."""
     recorded_ns: int
@@ -86,18 +75,15 @@ class FrameReader(Protocol):
     expected: float
     """Number of frames, possibly an estimate; 0 if unknown."""
 
-    @property
-    def warning(self) -> str:
-        """A problem that did not stop the reader; empty if there was none."""
-
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every `every`-th frame. Raises InputError."""
-
     def parts(self, part_s: float, seconds: float = 0.0, every: int = 1) -> tuple[Part, ...]:
         """The parts of about `part_s` seconds that begin in the first `seconds` (0: all)."""
 
     def part(self, part: Part, every: int = 1) -> Iterator[PartFrame]:
-        """Yield every `every`-th frame of a part, after those with which the search for faces is warmed up."""
+        """Yield every `every`-th frame of a part, after those with which the search for faces is warmed up.
+
+        Raises:
+            InputError: it cannot be read.
+        """
 
     def report(self) -> Report:
         """What was found in the part that was read last, as far as it was read."""
@@ -146,17 +132,6 @@ class VideoReader:
         self._first_ns: int | None = None
         self._last_ns: int | None = None
 
-    @property
-    def warning(self) -> str:
-        """A problem that did not stop the reader; empty if there was none."""
-        return '; '.join(filter(None, (self._source.warning, *(f'{self._source.name}: {problem}'
-                                                               for problem in self._times.problems))))
-
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every `every`-th frame. Raises InputError."""
-        for frame in self.part(*WHOLE, every):
-            yield Frame(frame.index, frame.time_ns, frame.image)
-
     def parts(self, part_s: float, seconds: float = 0.0, every: int = 1) -> tuple[Part, ...]:
         """See `FrameReader`; read from the packets, which are not decoded."""
         if 0 < self._source.duration < (1 + LEAST) * part_s:
@@ -173,12 +148,11 @@ class VideoReader:
         self._begin_again()
         self._times = FileTimes(round(every / self.rate * 1e9))
         begin = -math.inf if part.begin_ns is None else part.begin_ns
+        end = min(math.inf if bound is None else bound for bound in (part.end_ns, part.stop_ns))
         before = 0
         while self._source.advance():
             time_ns = self._source.time_ns
-            if part.end_ns is not None and time_ns >= part.end_ns:
-                return
-            if part.stop_ns is not None and time_ns >= part.stop_ns:
+            if time_ns >= end:
                 return
             if time_ns < begin:
                 if part.warm_ns is not None and time_ns >= part.warm_ns:
@@ -290,22 +264,6 @@ class BagReader:
         steps = steps[steps > 0]
         return min(max(1e9 / float(np.median(steps)), 1.0), 240.0) if len(steps) else 30.0
 
-    @property
-    def warning(self) -> str:
-        """A problem that did not stop the reader; empty if there was none."""
-        return _bag_warning(self._path, [self.report()], self._time_line.problems)
-
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every `every`-th frame. Raises InputError."""
-        count = 0
-        for frame in self.part(*WHOLE, every):
-            count += 1
-            yield Frame(frame.index, frame.time_ns, frame.image)
-        if not count and self._unreadable:
-            raise InputError(_unreadable(self._path, self._unreadable, self._why))
-        if not count and self.warning:
-            raise InputError(self.warning)
-
     def parts(self, part_s: float, seconds: float = 0.0, every: int = 1) -> tuple[Part, ...]:
         """See `FrameReader`: by times of recording.
 
@@ -349,7 +307,7 @@ class BagReader:
         return {'kind': 'bag', 'count': self._count, 'unreadable': self._unreadable, 'why': self._why,
                 'waiting': self._waiting + (self._decoder.waiting if self._decoder else 0),
                 'late': self._time_line.late - self._late_before, 'problems': list(self._bag.problems),
-                'rate': self.rate, 'path': utf8(str(self._path))}
+                'rate': self.rate}
 
     def _stamped(self, part: Part, every: int) -> Iterator[Stamped]:
         before = 0
@@ -422,20 +380,6 @@ class PhotoReader:
         self.names = [utf8(file.name) for file in self._paths]
         """File names of the photos, by index of the frame."""
 
-    @property
-    def warning(self) -> str:
-        """A problem that did not stop the reader; empty if there was none."""
-        if not self._broken:
-            return ''
-        return f'{len(self._broken)} of {len(self._paths)} photos cannot be decoded: {"; ".join(self._broken)}'
-
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every `every`-th photo. Raises InputError."""
-        for frame in self.part(*WHOLE, every):
-            yield Frame(frame.index, 0, frame.image)
-        if len(self._broken) == len(self._paths[::every]):
-            raise InputError(self.warning or f'{self._path} contains no photos')
-
     def parts(self, part_s: float, seconds: float = 0.0, every: int = 1) -> tuple[Part, ...]:
         """See `FrameReader`: photos are one part."""
         return WHOLE
@@ -452,8 +396,8 @@ class PhotoReader:
 
     def report(self) -> Report:
         """See `FrameReader`."""
-        return {'kind': 'photos', 'count': len(self._paths), 'warning': utf8(self.warning),
-                'path': utf8(str(self._path))}
+        broken = f'{len(self._broken)} of {len(self._paths)} photos cannot be decoded: {"; ".join(self._broken)}'
+        return {'kind': 'photos', 'count': len(self._paths), 'warning': utf8(broken) if self._broken else ''}
 
     def close(self) -> None:
         """Nothing to release."""
@@ -463,14 +407,17 @@ class CameraReader:
     """A camera, until it is stopped; times are those of receipt."""
 
     expected = 0.0
-    warning = ''
 
     def __init__(self, device: str):
         self._source = CameraSource(device)
         self.rate = self._source.rate
 
-    def frames(self, every: int = 1) -> Iterator[Frame]:
-        """Yield every `every`-th frame. Raises InputError."""
+    def parts(self, part_s: float, seconds: float = 0.0, every: int = 1) -> tuple[Part, ...]:
+        """See `FrameReader`: a camera is one part."""
+        return WHOLE
+
+    def part(self, part: Part, every: int = 1) -> Iterator[PartFrame]:
+        """See `FrameReader`. Raises InputError."""
         index, first_ns = 0, None
         while True:
             try:
@@ -480,17 +427,9 @@ class CameraReader:
             now_ns = time.monotonic_ns()
             first_ns = now_ns if first_ns is None else first_ns
             if index % every == 0:
-                yield Frame(index, now_ns - first_ns, image)
+                time_ns = now_ns - first_ns
+                yield PartFrame(index, time_ns, time_ns, time_ns, image)
             index += 1
-
-    def parts(self, part_s: float, seconds: float = 0.0, every: int = 1) -> tuple[Part, ...]:
-        """See `FrameReader`: a camera is one part."""
-        return WHOLE
-
-    def part(self, part: Part, every: int = 1) -> Iterator[PartFrame]:
-        """See `FrameReader`. Raises InputError."""
-        for frame in self.frames(every):
-            yield PartFrame(frame.index, frame.time_ns, frame.time_ns, frame.time_ns, frame.image)
 
     def report(self) -> Report:
         """See `FrameReader`."""

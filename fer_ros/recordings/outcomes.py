@@ -28,7 +28,7 @@ Ended = Callable[[Outcome], None]
 """Called once for every input that was started."""
 
 
-def told(item: Input, error: Exception) -> str:
+def told(item: Input, error: BaseException) -> str:
     """An error as one line that names its input."""
     text = ' '.join(without_errno(error).split()) or type(error).__name__
     return text if item.source in text else f'{item.source}: {text}'

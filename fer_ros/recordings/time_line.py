@@ -1,6 +1,5 @@
 """Times of frames from the clock of the camera, where that can be believed."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -82,18 +81,12 @@ class TimeLine:
             problems.append(f'{self._late} images were skipped because their stamp was not newer than the previous one')
         return problems
 
-    def frames(self, stamped: Iterable[Stamped]) -> Iterator[tuple[int, int, np.ndarray]]:
-        """Yield index, nanoseconds since the first frame, and image of each frame; the times increase.
-
-        Of two frames with the same stamp the second is a copy and left out; from three on, the clock stands still.
-        """
-        for frame in stamped:
-            for each, time_ns in self.push(frame):
-                yield each.index, time_ns, each.image
-        self.finish()
-
     def push(self, frame: AnyStamped) -> 'list[tuple[AnyStamped, int]]':
-        """Add the next frame; returns those whose time is now known, each with its nanoseconds since the first."""
+        """Add the next frame; returns those whose time is now known, each with its nanoseconds since the first.
+
+        The times increase. Of two frames with the same stamp the second is a copy and left out; from three on, the
+        clock stands still.
+        """
         if self._last is not None and frame.stamp_ns == self._last.stamp_ns:
             if self._held is None and not self._clock_stands:
                 self._held = frame

@@ -6,6 +6,8 @@ import struct
 
 import numpy as np
 import pytest
+import reading
+from reading import frames_of
 from rosbags.rosbag2.storage_mcap import zstd
 from videos import (
     chunked_mcap,
@@ -46,11 +48,7 @@ def photographs():
 def read(path, topic='', every=1):
     item, = find_inputs([str(path)])
     assert item.kind == 'bag'
-    reader = open_reader(item, topic)
-    try:
-        return list(reader.frames(every)), reader.warning
-    finally:
-        reader.close()
+    return reading.read(path, every, topic)
 
 
 def times(frames):
@@ -115,7 +113,7 @@ def test_jpeg_in_an_unknown_file_is_no_video(tmp_path):
         open_reader(item)
     (tmp_path / 'stream.mjpeg').write_bytes(jpeg * 30)
     item, = find_inputs([str(tmp_path / 'stream.mjpeg')])
-    assert len(list(open_reader(item).frames())) == 30
+    assert len(frames_of(open_reader(item), item.source)[0]) == 30
 
 
 def test_ros_1_bag_without_an_index_says_how_to_make_one(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from reading import read
 from videos import (
     clip_frames,
     compressed_message,
@@ -28,14 +29,6 @@ def plain(level, width=64, height=48):
 
 def steps(count=10):
     return [plain(20 * i) for i in range(count)]
-
-
-def read(path, every=1, topic=''):
-    (item,) = find_inputs([str(path)])
-    recording = open_reader(item, topic)
-    frames = list(recording.frames(every))
-    recording.close()
-    return frames, recording.warning
 
 
 def times(frames):

@@ -6,6 +6,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from reading import frames_of, read
 from videos import image_message, split_bag, storage, write_bag, write_bag1, write_video
 
 from fer_ros.recordings.frame_readers import open_reader
@@ -173,12 +174,13 @@ def test_names_that_are_not_utf8(tmp_path, kind):
         storage(write_bag(tmp_path / 'bag', bag_messages(), kind)).rename(path)
     item, = find_inputs([str(folder)])
     reader = open_reader(item)
-    assert len(list(reader.frames())) == (3 if kind == 'video' else 1)
-    assert reader.warning == ''
+    frames, warning = frames_of(reader, item.source)
+    assert len(frames) == (3 if kind == 'video' else 1)
+    assert warning == ''
     reader.close()
 
 
 def test_a_name_with_a_colon_is_no_protocol(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     video(tmp_path / 'a.mp4').rename('12:30.mp4')
-    assert len(list(open_reader(find_inputs(['12:30.mp4'])[0]).frames())) == 3
+    assert len(read('12:30.mp4')[0]) == 3

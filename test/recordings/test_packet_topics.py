@@ -10,12 +10,12 @@ pytest.importorskip('av')
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'media'))
 
 from encoded import grey, packets
+from reading import read
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from fer_ros.recordings.bags import PACKET_TYPES
-from fer_ros.recordings.frame_readers import open_reader
-from fer_ros.recordings.inputs import InputError, find_inputs
+from fer_ros.recordings.inputs import InputError
 
 S = 1_000_000_000
 T0 = 1_700_000_000 * S
@@ -43,14 +43,6 @@ def write_bag(path, kind, sent, text, plugin=StoragePlugin.MCAP):
                 message = make(header, text, payload)
             writer.write(connection, T0 + place * S // 10, store.serialize_cdr(message, kind))
     return path
-
-
-def read(path, every=1):
-    item, = find_inputs([str(path)])
-    reader = open_reader(item)
-    frames = list(reader.frames(every))
-    reader.close()
-    return frames, reader.warning
 
 
 def numbers(frames):

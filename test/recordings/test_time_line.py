@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from reading import frames_of
 from videos import image_message, write_bag
 
 from fer_ros.recordings.frame_readers import open_reader
@@ -18,10 +19,11 @@ PIXEL = np.zeros((1, 1, 3), np.uint8)
 def placed(stamps, recorded, period=S // 10):
     """Seconds of each frame, and the problems."""
     line = TimeLine(period)
-    frames = list(line.frames(Stamped(i, PIXEL, int(stamp), int(time))
-                              for i, (stamp, time) in enumerate(zip(stamps, recorded, strict=True))))
+    frames = [placed for i, (stamp, time) in enumerate(zip(stamps, recorded, strict=True))
+              for placed in line.push(Stamped(i, PIXEL, int(stamp), int(time)))]
+    line.finish()
     assert all(later[1] > earlier[1] for earlier, later in pairwise(frames))
-    return [time_ns / S for _, time_ns, _ in frames], line.problems
+    return [time_ns / S for _, time_ns in frames], line.problems
 
 
 def regular(count, start=T2023, step=S // 10):
@@ -115,6 +117,7 @@ def test_rate_of_a_bag_whose_clock_was_set(tmp_path, storage):
     path = write_bag(tmp_path / 'bag', {'/image': ('sensor_msgs/msg/Image', messages)}, storage)
     reader = open_reader(find_inputs([str(path)])[0])
     assert reader.rate == pytest.approx(10)
-    assert [f.time_ns / S for f in reader.frames()] == [pytest.approx(i / 10) for i in range(60)]
-    assert f'{path}: stamps leap once by' in reader.warning
+    frames, warning = frames_of(reader, str(path))
+    assert [f.time_ns / S for f in frames] == [pytest.approx(i / 10) for i in range(60)]
+    assert f'{path}: stamps leap once by' in warning
     reader.close()
