@@ -152,10 +152,9 @@ def compressed_to_bgr(message: Any, to_8_bits: Callable[[np.ndarray], np.ndarray
         raise ConversionError(f'{description}: {_DEPTH_HINT}')
     data = np.frombuffer(message.data, np.uint8)
     try:
-        with PIL.Image.open(io.BytesIO(data.tobytes()), formats=COMPRESSED_FORMATS) as header:  # reads the size only
-            (width, height), mode = header.size, header.mode
-    except Exception as error:  # Pillow does not document which exceptions it raises
-        raise ConversionError(f'{description}: not an image, or a damaged one; publish JPEG or PNG') from error
+        (width, height), mode = header(data.tobytes(), COMPRESSED_FORMATS)
+    except ConversionError as error:
+        raise ConversionError(f'{description}: {error}; publish JPEG or PNG') from error
     _check_size(width, height, f'{description}, {width}×{height}')
     if mode == 'F':  # floating-point numbers
         raise ConversionError(f'{description}: {_DEPTH_HINT}')
@@ -168,6 +167,19 @@ def compressed_to_bgr(message: Any, to_8_bits: Callable[[np.ndarray], np.ndarray
     if image.dtype not in (np.uint8, np.uint16):
         raise ConversionError(f'{description}: its pixels are {image.dtype}, not of 8 or 16 bits')
     return to_8_bits(image) if image.dtype == np.uint16 else image
+
+
+def header(data: bytes, formats: tuple[str, ...]) -> tuple[tuple[int, int], str]:
+    """Width and height of a picture file in pixels, and Pillow's mode, without decoding it.
+
+    Raises:
+        ConversionError: it is of none of these formats of Pillow, or damaged.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=formats) as picture:
+            return picture.size, picture.mode
+    except Exception as error:  # Pillow does not document which exceptions it raises
+        raise ConversionError('not an image, or a damaged one') from error
 
 
 def _check_size(width: int, height: int, description: str) -> None:

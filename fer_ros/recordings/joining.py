@@ -1,7 +1,7 @@
 """The light half of a recording: joins the records of its parts, in order, to faces with ids and smoothed emotions."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from time import perf_counter
 
 import numpy as np
@@ -15,7 +15,7 @@ from fer_ros.recordings.part_results import FrameRecord
 from fer_ros.recordings.settings import Settings
 from fer_ros.recordings.summary import PhotoSummary, Summary
 from fer_ros.recordings.time_line import FileTimes, GivenTimes, TimeLine
-from fer_ros.results.faces import FacesFrame
+from fer_ros.results.faces import FacesFrame, numbered
 
 Watch = Callable[[np.ndarray, FacesFrame], None]
 
@@ -109,10 +109,9 @@ class Joiner:
         result = self._follower.follow(seen, time_ns * 1e-9)
         if record.look is not None:
             self._problems.add_look(record.look, result)
-        ids = self._ids
-        faces = tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in result.faces)
+        faces = numbered(result.faces, self._ids)
         frame = FacesFrame(time_ns, self._item.source, seen.width, seen.height, faces,
-                           ids[result.primary] if result.primary else None)
+                           self._ids[result.primary] if result.primary else None)
         if entry.image is not None:
             self._watch(entry.image, frame)
         self._outputs.add(entry.index, entry.image, frame)

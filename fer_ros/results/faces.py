@@ -1,8 +1,8 @@
 """The faces of a frame, and the JSON in which the node publishes them on ``~/faces``."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from fer_ros.emotions import EMOTIONS
 from fer_ros.results import wire
@@ -58,6 +58,11 @@ class FacesFrame:
     def stamp(self) -> float:
         """The stamp in seconds."""
         return self.stamp_ns * 1e-9
+
+
+def numbered(faces: Iterable[FaceEmotion], ids: dict[str, str]) -> tuple[FaceEmotion, ...]:
+    """The faces with ids f1, f2, … in order of appearance; `ids` has those given so far and takes new ones."""
+    return tuple(replace(face, face_id=ids.setdefault(face.face_id, f'f{len(ids) + 1}')) for face in faces)
 
 
 def encode(frame: FacesFrame) -> str:

@@ -4,32 +4,31 @@
 images from standard input, each after its length (4 bytes, the highest first), and answers each with a line of JSON:
 
     {"ready": true, "confined": …}           once, at the beginning: images may be sent; whether the kernel confines it
-    {"line": …, "picture": …}                what `fer_ros.web.face_lines.FaceLines` tells of it, and with hidden faces
-                                             the image as a JPEG in base64, else an empty text
+    {"line": …, "picture": …}                its faces, as `fer_ros.web.face_lines.FaceLines` describes them, and, if
+                                             faces are hidden, the image as a JPEG in base64, otherwise an empty text
     {"refused": reason}                      a name in `fer_ros.web.texts.VisitorErrors`
 
 It ends when its standard input is closed, that is, with the program that started it.
 """
 
 import base64
-import io
 import json
 import os
 import struct
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
-import PIL.Image
 
 from fer_ros.drawing.hidden_faces import FaceHider
+from fer_ros.media.image_decoding import ConversionError, header
 from fer_ros.perception import PipelineError
-from fer_ros.results.faces import FacesFrame
+from fer_ros.results.faces import FacesFrame, numbered
 from fer_ros.web.face_lines import FaceLines
 from fer_ros.web.video.confinement import bound_resources, confine
 from fer_ros.web.video.job_process import Refused, libraries, load
@@ -93,9 +92,7 @@ class Analysis:
             return {'refused': 'failed'}
         self._first = now if self._first is None else self._first
         height, width = image.shape[:2]
-        frame = FacesFrame(round(now * 1e9), 'visitor', width, height, tuple(
-            replace(face, face_id=self._ids.setdefault(face.face_id, f'f{len(self._ids) + 1}'))
-            for face in result.faces))
+        frame = FacesFrame(round(now * 1e9), 'visitor', width, height, numbered(result.faces, self._ids))
         return {'line': self._lines(frame, now - self._first), 'picture': self._picture(image, frame)}
 
     def _picture(self, image: np.ndarray, frame: FacesFrame) -> str:
@@ -114,9 +111,8 @@ def decoded(jpeg: bytes, pixels: int) -> np.ndarray:
         Refused: it is no JPEG, damaged, or has more than so many pixels.
     """
     try:
-        with PIL.Image.open(io.BytesIO(jpeg), formats=('JPEG',)) as header:  # reads the size only
-            width, height = header.size
-    except Exception as error:  # Pillow does not document which exceptions it raises
+        (width, height), _ = header(jpeg, ('JPEG',))
+    except ConversionError as error:
         raise Refused('no_picture') from error
     if width * height > pixels:
         raise Refused('too_large')
