@@ -1,7 +1,5 @@
 """A real browser: the system's Chromium, without a display."""
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -9,23 +7,21 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'nodes'))
 
-PATIENCE_MS = 60_000
-NAMES = ('chromium', 'chromium-browser', 'google-chrome')
+from chromium_program import NAMES, PATIENCE_MS, launch, program
 
 
 @pytest.fixture(scope='session')
 def chromium():
     """The browser, started once; a test opens contexts in it."""
     sync_api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
+    path = program()
+    if path is None:
         pytest.skip(f'no browser: none of {", ".join(NAMES)} is installed')
     with sync_api.sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=program, args=[
-                *(['--no-sandbox'] if os.geteuid() == 0 else []), '--disable-gpu', '--disable-dev-shm-usage'])
+            browser = launch(playwright.chromium, path)
         except sync_api.Error as error:  # Ubuntu's is a stub that asks for a snap
-            pytest.skip(f'{program} does not start: {error.message.splitlines()[0]}')
+            pytest.skip(f'{path} does not start: {error.message.splitlines()[0]}')
         yield browser
         browser.close()
 

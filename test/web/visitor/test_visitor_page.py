@@ -12,9 +12,9 @@ import pytest
 
 pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 
-from conftest import PATIENCE_MS
+from accessibility import problems
+from chromium_program import PATIENCE_MS, launch, program
 from dashboard_harness import PATIENCE, Dashboard
-from test_accessibility import problems
 
 from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.web.texts import Visitor, VisitorErrors
@@ -38,19 +38,10 @@ def camera(chromium, tmp_path_factory):
     file = tmp_path_factory.mktemp('camera') / 'camera.mjpeg'
     clip = BuiltInClip()
     file.write_bytes(b''.join(cv2.imencode('.jpg', clip.frame(index))[1].tobytes() for index in range(215, 230)))
-    program = chromium.browser_type.launch(executable_path=_program(chromium), args=[
-        *(['--no-sandbox'] if os.geteuid() == 0 else []), '--disable-gpu', '--disable-dev-shm-usage',
-        '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
-        f'--use-file-for-fake-video-capture={file}'])
-    yield program
-    program.close()
-
-
-def _program(chromium) -> str:
-    import shutil
-
-    from conftest import NAMES
-    return next(filter(None, map(shutil.which, NAMES)))
+    browser = launch(chromium.browser_type, program(), '--use-fake-device-for-media-stream',
+                     '--use-fake-ui-for-media-stream', f'--use-file-for-fake-video-capture={file}')
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
