@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 import httpx
@@ -41,12 +42,12 @@ async def _socket(websocket) -> None:
 
 
 class Site:
-    """A server with `LIMITS` in a thread."""
+    """A server with `LIMITS` (or others) in a thread."""
 
-    def __init__(self, token: str = TOKEN, proxies=()):
+    def __init__(self, token: str = TOKEN, proxies=(), limits: ConnectionLimits = LIMITS):
         app = Starlette(routes=[Route('/', _echo, methods=['GET', 'POST']), Route('/big', _big),
                                 WebSocketRoute('/socket', _socket)])
-        self.guard = Connections(LIMITS, lambda address: address in proxies)
+        self.guard = Connections(limits, lambda address: address in proxies)
         self.socket = socket.create_server(('127.0.0.1', 0))
         self.port = self.socket.getsockname()[1]
         self.server = uvicorn.Server(uvicorn.Config(
@@ -289,20 +290,31 @@ def test_fast_content_is_not_hurried():
         assert answered.text == str(1 << 20)
 
 
+def unread(site: Site) -> list[socket.socket]:
+    """As many clients as one address may have, each of which asks for much and reads nothing."""
+    clients = [site.connect(site.head('/big')) for _ in range(LIMITS.admitted_by_address)]
+    end = time.monotonic() + 10
+    while len(site.guard._by_transport) < len(clients) and time.monotonic() < end:
+        time.sleep(0.01)
+    return clients
+
+
+def test_who_does_not_read_takes_a_place():
+    with Site(token='', limits=replace(LIMITS, stalled_s=60.0)) as site:
+        clients = unread(site)
+        assert site.connect(site.head()).recv(12) == b'HTTP/1.1 503'
+        for client in clients:
+            client.close()
+
+
 def test_who_does_not_read_is_dropped():
     with Site(token='') as site:
-        clients = [site.connect(site.head('/big')) for _ in range(LIMITS.admitted_by_address)]
-        end = time.monotonic() + 10
-        while len(site.guard._by_transport) < len(clients) and time.monotonic() < end:
-            time.sleep(0.01)
-        crowded = site.connect(site.head())
-        assert crowded.recv(12) == b'HTTP/1.1 503'
+        clients = unread(site)
         end = time.monotonic() + 10
         while time.monotonic() < end and site.guard._by_transport:
             time.sleep(0.1)
         assert not site.guard._by_transport
-        again = site.connect(site.head())
-        assert again.recv(12) == b'HTTP/1.1 200'
+        assert site.connect(site.head()).recv(12) == b'HTTP/1.1 200'
         for client in clients:
             client.close()
 
