@@ -126,7 +126,7 @@ class _Worker:
             return Outcome(self.item, interrupted=True)
         code = self.process.exitcode
         why = f'signal {-code}' if code is not None and code < 0 else f'code {code}'
-        return Outcome(self.item, error=f'{self.item.source}: its process died with {why}')
+        return Outcome(self.item, error=f'{self.item.shown}: its process died with {why}')
 
     def end(self) -> None:
         self.connection.close()

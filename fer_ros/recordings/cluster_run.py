@@ -212,7 +212,7 @@ class ClusterRun:
                 recording.blind_since = now
             if now - recording.blind_since < ALONE:  # another worker may be about to start
                 return False
-            self._fail(recording, f'{recording.item.source} is not the same file on any worker, or not there '
+            self._fail(recording, f'{recording.item.shown} is not the same file on any worker, or not there '
                                   f'({", ".join(sorted(fit))}): mount its folder under the same path everywhere')
             return False
         recording.blind_since = None
@@ -270,9 +270,9 @@ class ClusterRun:
     def _why(self, recording: _Recording, part: Part, error: BaseException) -> str:
         of = f'part {part.number + 1} of {len(recording.run.parts)}' if len(recording.run.parts) > 1 else 'it'
         if type(error).__name__ == 'KilledWorker':
-            return (f'{recording.item.source}: {of} ended the process of each worker that tried it: a decoder crashed, '
+            return (f'{recording.item.shown}: {of} ended the process of each worker that tried it: a decoder crashed, '
                     'or there was not enough memory')
-        return f'{recording.item.source}: {of} failed: {told(recording.item, error)}'
+        return f'{recording.item.shown}: {of} failed: {told(recording.item, error)}'
 
     def _go_on(self, recording: _Recording) -> None:
         """Join what can be joined, and complete what is."""

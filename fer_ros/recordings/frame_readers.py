@@ -103,11 +103,12 @@ def open_reader(item: Input, topic: str = '') -> FrameReader:
         InputError: it cannot be read, or contains no images.
     """
     try:
+        if item.kind == 'camera':
+            return CameraReader(item.source)
+        path = item.local()
         if item.kind == 'bag':
-            return BagReader(Path(item.source), topic)
-        if item.kind == 'photos':
-            return PhotoReader(Path(item.source))
-        return CameraReader(item.source) if item.kind == 'camera' else VideoReader(Path(item.source))
+            return BagReader(path, topic)
+        return PhotoReader(path) if item.kind == 'photos' else VideoReader(path)
     except (SourceError, OSError) as error:
         raise InputError(without_errno(error)) from error
 

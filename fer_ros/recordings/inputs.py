@@ -1,18 +1,21 @@
 """Finds the inputs of process_video."""
 
 import os
+import tempfile
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from fer_ros.media.containers import container
 from fer_ros.media.frame_sources import PICTURES, pictures
+from fer_ros.recordings import remote_files
 from fer_ros.recordings.bag_files import SUFFIXES as BAGS
 from fer_ros.recordings.bag_files import is_bag_folder, is_storage, storage_files
+from fer_ros.recordings.remote_files import Remote, RemoteFile
 
 VIDEOS = ('.3gp', '.asf', '.avi', '.flv', '.m2ts', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.mts', '.ogv',
           '.ts', '.webm', '.wmv')
@@ -34,16 +37,34 @@ class Input:
     """A recording, photos or a camera."""
 
     source: str
-    """Path, camera number or device."""
+    """Path, URL, camera number or device."""
     name: str
     """Name of the output files without suffix; unique within a run, and UTF-8 even if that of the source is not."""
     kind: str
     """Kind of input: video, bag, photos (a file or the image files of a folder) or camera."""
+    remote: Remote | None = None
+    """What a URL led to."""
+
+    @property
+    def shown(self) -> str:
+        """`source` as it may be seen: without passwords."""
+        return self.source if self.remote is None else remote_files.shown(self.source)
+
+    def local(self) -> Path:
+        """The path of the file or folder on this computer, fetched if it is not there. Raises OSError."""
+        return Path(self.source) if self.remote is None else remote_files.fetch(self.remote)
+
+    def release(self) -> None:
+        """Remove what was fetched."""
+        if self.remote is not None:
+            remote_files.release(self.remote)
 
     def identity(self) -> dict:
-        """Identity of the content: path, size in bytes and time of modification. Raises OSError."""
+        """Identity of the content: path or URL, size in bytes, and time of modification or version. Raises OSError."""
         if self.kind == 'camera':
             return {'path': self.source}
+        if self.remote is not None:
+            return {'path': self.shown, 'size': self.remote.size, 'version': self.remote.version}
         path = Path(self.source)
         if not path.is_dir():
             files = [path]
@@ -96,14 +117,15 @@ def search(arguments: Sequence[str], leave_out: Path | None = None) -> Found:
     Each real file is found once, however many names and links it has; in folders, files behind links come last.
 
     Args:
-        arguments: files, bags (folders with a metadata.yaml), cameras, and folders, which are searched recursively.
+        arguments: files, bags (folders with a metadata.yaml), cameras, and folders, which are searched recursively;
+            also URLs of files and folders.
         leave_out: folder that is skipped, even if it is inside a searched one.
     """
     finder = _Finder(leave_out)
     for argument in arguments:
         finder.argument(argument)
-    names = _names(list(finder.kinds))
-    inputs = [Input(source, names[source], kind) for source, kind in finder.kinds.items()]
+    names = _names(list(finder.kinds), {source for source, remote in finder.remotes.items() if remote.folder})
+    inputs = [Input(source, names[source], kind, finder.remotes.get(source)) for source, kind in finder.kinds.items()]
     return Found(inputs, finder.broken, finder.skipped)
 
 
@@ -111,6 +133,7 @@ class _Finder:
     def __init__(self, leave_out: Path | None) -> None:
         self.kinds: dict[str, str] = {}
         """Source to kind of input."""
+        self.remotes: dict[str, Remote] = {}
         self.broken: list[str] = []
         self.skipped: list[str] = []
         self._leave_out = None if leave_out is None else leave_out.resolve()
@@ -121,6 +144,12 @@ class _Finder:
         """Number of recordings seen, known ones included."""
 
     def argument(self, argument: str) -> None:
+        if remote_files.is_url(argument):
+            try:
+                self._url(argument)
+            except OSError as error:
+                self.broken.append(str(error))
+            return
         path = Path(argument).expanduser()
         with self._reported(path):
             if argument.startswith('/dev/') or (argument.isdecimal() and not path.exists()):
@@ -134,6 +163,46 @@ class _Finder:
             else:
                 self.broken.append(f'{argument} does not exist: give video files, photos, bags, folders of these, or a '
                                    'camera number')
+
+    def _url(self, url: str) -> None:
+        """As a file or folder: what a file contains is told by its beginning, in a file of the same name."""
+        folders: dict[str, dict[RemoteFile, str]] = {}
+        files = remote_files.find(url)
+        with tempfile.TemporaryDirectory() as samples:
+            for file in files:
+                name = PurePosixPath(remote_files.shown(file.url)).name
+                if name.startswith('.') and len(files) > 1:
+                    continue
+                sample = Path(samples) / name
+                sample.write_bytes(remote_files.head(file.url))
+                kind = 'metadata' if name == 'metadata.yaml' else self._kind(sample)
+                sample.unlink()
+                folders.setdefault(file.url.rpartition('/')[0], {})[file] = kind
+        before = len(self.kinds)
+        for parent, kinds in folders.items():
+            self._remote_folder(parent, kinds, given=len(files) == 1)
+        if len(self.kinds) == before and not self.broken:
+            self.broken.append(f'no recordings at {remote_files.shown(url)}')
+
+    def _remote_folder(self, parent: str, kinds: dict[RemoteFile, str], given: bool) -> None:
+        is_bag = 'metadata' in kinds.values() and 'bag' in kinds.values()
+        for kind in ('bag', 'photos'):
+            files = [file for file, found in kinds.items() if found == kind or (kind == 'bag' and found == 'metadata')]
+            if files and not given and (is_bag if kind == 'bag' else not is_bag):
+                self.kinds[parent] = kind
+                self.remotes[parent] = Remote(tuple(files), PurePosixPath(parent).name)
+        for file, kind in kinds.items():
+            kind = kind or ('video' if given else '')
+            shown = remote_files.shown(file.url)
+            if kind == 'packed' and (given or _recording_suffix(PurePosixPath(shown))):
+                self.broken.append(f'{shown} is compressed or an archive: unpack it first')
+            elif kind in ('', 'packed') or (is_bag and kind == 'photos') or (kind == 'metadata' and not is_bag):
+                self.skipped.append(shown)
+            elif kind == 'metadata':
+                continue
+            elif given or not (kind == 'photos' or (is_bag and kind == 'bag')):
+                self.kinds[file.url] = kind
+                self.remotes[file.url] = Remote((file,))
 
     @contextmanager
     def _reported(self, path: Path) -> Iterator[None]:
@@ -243,17 +312,17 @@ class _Finder:
         self.kinds[str(path)] = kind
 
 
-def _recording_suffix(path: Path) -> bool:
+def _recording_suffix(path: PurePath) -> bool:
     return any(suffix.lower() in (*VIDEOS, *BAGS) for suffix in path.suffixes)
 
 
-def _names(sources: list[str]) -> dict[str, str]:
-    """Unique names: the stems if they differ, otherwise names with more of the path."""
+def _names(sources: list[str], folders: Container[str] = ()) -> dict[str, str]:
+    """Unique names: the stems if they differ, otherwise names with more of the path. `folders` of URLs are told."""
     def name(source: str, parts: int) -> str:
-        path = Path(source).absolute()
+        path = Path(remote_files.shown(source)).absolute()
         if source.isdecimal() or source.startswith('/dev/'):
             return f'camera{source}' if source.isdecimal() else path.name
-        stem = path.name if path.is_dir() or parts > 1 else path.stem
+        stem = path.name if path.is_dir() or source in folders or parts > 1 else path.stem
         return '_'.join((*path.parts[1:][-parts:-1], stem))
     names = {source: _safe(name(source, 1)) for source in sources}
     for parts in range(2, max([2, *(len(Path(s).absolute().parts) for s in sources)]) + 1):

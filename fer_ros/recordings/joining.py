@@ -110,7 +110,7 @@ class Joiner:
         if record.look is not None:
             self._problems.add_look(record.look, result)
         faces = numbered(result.faces, self._ids)
-        frame = FacesFrame(time_ns, self._item.source, seen.width, seen.height, faces,
+        frame = FacesFrame(time_ns, self._item.shown, seen.width, seen.height, faces,
                            self._ids[result.primary] if result.primary else None)
         if entry.image is not None:
             self._watch(entry.image, frame)
@@ -134,7 +134,7 @@ class Joiner:
         """
         self._times.finish()
         seconds, summary = perf_counter() - self._start, self.summary
-        warning = warning_of(self._item.source, self._reports, self._times.problems)
+        warning = warning_of(self._item.shown, self._reports, self._times.problems)
         if not summary.frames:
             raise InputError(self._refusal(warning))
         summary.hints = self._problems.hints
@@ -149,6 +149,6 @@ class Joiner:
 
     def _refusal(self, warning: str) -> str:
         if self._failures:
-            return f'none of the frames in {self._item.source} could be processed: {self._failures[0]}'
-        return (refusal_of(self._item.source, self._reports, warning)
-                or f'{self._item.source} contains no frame that can be decoded')
+            return f'none of the frames in {self._item.shown} could be processed: {self._failures[0]}'
+        return (refusal_of(self._item.shown, self._reports, warning)
+                or f'{self._item.shown} contains no frame that can be decoded')

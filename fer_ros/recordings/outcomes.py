@@ -31,4 +31,4 @@ Ended = Callable[[Outcome], None]
 def told(item: Input, error: BaseException) -> str:
     """An error as one line that names its input."""
     text = ' '.join(without_errno(error).split()) or type(error).__name__
-    return text if item.source in text else f'{item.source}: {text}'
+    return text if item.shown in text else f'{item.shown}: {text}'

@@ -80,10 +80,11 @@ def analyse(order: Order, worker: str = '', progress: Callable[[int], None] = la
     item = order.item
     try:
         size = int(item.identity().get('size', 0))
+        item.local()
     except OSError as error:
         return Answer(error=told(item, error), elsewhere='file', worker=worker)
     if size != order.size:
-        return Answer(error=f'{item.source} has {size} bytes there, {order.size} here', elsewhere='file', worker=worker)
+        return Answer(error=f'{item.shown} has {size} bytes there, {order.size} here', elsewhere='file', worker=worker)
     try:
         analyser = _analyser(order.settings)
     except PipelineError as error:

@@ -111,7 +111,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
             source = _Source(reader, settings, pipeline, None if len(parts) < 2 else store,
                              settings.annotated or watch is not None or item.kind == 'photos')
             if _join(joiner, source, parts, report) and item.kind != 'camera' and not complete_interrupted:
-                raise Interrupted(item.source)
+                raise Interrupted(item.shown)
             result = joiner.finish()
     if store is not None:
         store.remove()

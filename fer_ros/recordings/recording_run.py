@@ -124,14 +124,14 @@ class RecordingRun:
             try:
                 result, key = from_bytes(data)
             except PartFileError as error:
-                raise InputError(f'{self.item.source}: a worker has another version of fer_ros ({error}): install the '
+                raise InputError(f'{self.item.shown}: a worker has another version of fer_ros ({error}): install the '
                                  'same one everywhere') from error
             if key != self.key(part):
-                raise InputError(f'{self.item.source}: it was changed while it was processed')
+                raise InputError(f'{self.item.shown}: it was changed while it was processed')
             return result
         stored = self._store.load(part)
         if stored is None:
-            raise InputError(f'{self.item.source}: a finished part was removed while it was processed')
+            raise InputError(f'{self.item.shown}: a finished part was removed while it was processed')
         return stored
 
     def finish(self) -> dict:

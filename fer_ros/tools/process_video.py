@@ -1,4 +1,4 @@
-"""Emotion and valence from recordings and photos: video files, bags, photos, folders of these, or a camera.
+"""Emotion and valence from recordings and photos: video files, bags, photos, folders or URLs of these, or a camera.
 
     python -m fer_ros.tools.process_video talk.mp4 drive_bag/ --output results --annotated
 
@@ -24,6 +24,8 @@ from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.recordings.inputs import Found, Input, search
 from fer_ros.recordings.processing import FORMATS, Settings, finished
 from fer_ros.recordings.recordings_table import write_table
+from fer_ros.recordings.remote_files import is_url
+from fer_ros.recordings.remote_output import RemoteOutput
 from fer_ros.recordings.runs import Outcome, PoolError, Workers, process_all
 from fer_ros.results import faces_parquet
 from fer_ros.tools.terminal import replace_unprintable, visible
@@ -37,7 +39,6 @@ def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
     replace_unprintable()
     options = _parse(args)
-    folder = options.output.expanduser()
     settings = Settings(topic=options.topic, every=options.every, max_faces=options.max_faces,
                         seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
                         model=options.model, device=options.device, runtime=options.runtime,
@@ -48,6 +49,13 @@ def main(args: Sequence[str] | None = None) -> int:
             faces_parquet.check()
         except faces_parquet.ParquetError as error:
             return _fail(str(error))
+    remote = None
+    if is_url(options.output):
+        try:
+            remote = RemoteOutput(options.output)
+        except OSError as error:
+            return _fail(str(error))
+    folder = Path(options.output).expanduser() if remote is None else remote.folder
     found = search(options.inputs, leave_out=folder)
     items = found.inputs
     _tell_skipped(found)
@@ -65,13 +73,34 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f'{len(done)} of {len(done) + len(items)} inputs are already finished')
     workers = Workers(options.jobs or _default_jobs(items), options.scheduler, options.dask_dashboard)
     try:
-        code = _run(items, found.broken, folder, settings, workers, options.resume)
+        code = _run(items, found.broken, folder, settings, workers, options.resume, remote)
         write_table(folder, options.format == 'parquet')
+        if remote is not None:
+            code = _deliver(remote, options.format == 'parquet') or code
     except PoolError as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(without_errno(error))
     return code
+
+
+def _push(remote: RemoteOutput, bar: tqdm) -> None:
+    try:
+        remote.push()
+    except OSError as error:
+        bar.write(visible(f'{error}: tried again later'), file=sys.stderr)
+
+
+def _deliver(remote: RemoteOutput, parquet: bool) -> int:
+    """Move what is still here to the URL: the exit code."""
+    try:
+        if not parquet:
+            remote.without_parquet()
+        remote.push()
+    except OSError as error:
+        return _fail(f'{error}: the results are in {remote.folder}, and the next run with this --output moves them')
+    remote.close()
+    return 0
 
 
 def _default_jobs(items: Sequence[Input]) -> int:
@@ -96,7 +125,7 @@ def _finished(item: Input, folder: Path, settings: Settings) -> bool:
 
 
 def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings, workers: Workers,
-         resume: bool) -> int:
+         resume: bool, remote: RemoteOutput | None) -> int:
     received: list[int] = []
     before = {number: signal.signal(number, lambda number, _: received.append(number))
               for number in (signal.SIGINT, signal.SIGTERM)}
@@ -111,7 +140,11 @@ def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings
 
         def ended(outcome: Outcome) -> None:
             shown.end(outcome.item, outcome.summary['frames'] if outcome.summary is not None else 0)
+            if not outcome.interrupted:
+                outcome.item.release()
             if outcome.summary is not None:
+                if remote is not None:
+                    _push(remote, bar)
                 bar.write(_line(outcome.item, outcome.summary))
                 for hint in outcome.summary['hints']:
                     bar.write(f'  {hint}')
@@ -133,7 +166,8 @@ def _run(items: list[Input], broken: list[str], folder: Path, settings: Settings
         for text in failed:
             print(f'  {visible(text)}', file=sys.stderr)
     if received and (interrupted or any(item.kind != 'camera' for item in items)):
-        print(visible(f'interrupted: finished inputs and partial CSV files are in {folder}; continue with --resume'),
+        place = folder if remote is None else f'{remote.shown} and {folder}'
+        print(visible(f'interrupted: finished inputs and partial CSV files are in {place}; continue with --resume'),
               file=sys.stderr)
         return 128 + received[0]
     return 1 if failed else 0
@@ -194,9 +228,10 @@ def _number(low: float, high: float, kind: type = int):
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='process_video', description=__doc__.split('\n\n')[0])
     parser.add_argument('inputs', nargs='+', metavar='INPUT',
-                        help='video file, bag, photo, folder of these, or camera (0, /dev/video0)')
-    parser.add_argument('--output', type=Path, default=Path('process_video_output'), metavar='DIR',
-                        help='output folder (default: %(default)s)')
+                        help='video file, bag, photo, folder or URL (s3://, https://, …) of these, or camera (0, '
+                        '/dev/video0)')
+    parser.add_argument('--output', default='process_video_output', metavar='DIR',
+                        help='output folder, or its URL (default: %(default)s)')
     parser.add_argument('--annotated', action='store_true',
                         help='also write a video with boxes, emotions and the plot of valence')
     parser.add_argument('--format', default=Settings().format, choices=FORMATS,
