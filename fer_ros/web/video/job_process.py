@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
-from fer_ros.web.video.confinement import bound_processor_time, bound_resources, confine
+from fer_ros.web.confined.confinement import bound_processor_time, bound_resources, confine
 from fer_ros.web.video.uploads import DEMUXERS, RESERVE
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from fer_ros.web.confined.child import Child
+from fer_ros.web.confined.private_folder import PrivateFolder
 from fer_ros.web.notes import Notes
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
-from fer_ros.web.video.child import Child
 from fer_ros.web.video.job_process import NAME, RESULTS, STOP_LINE, Bounds, Order, order_line
 from fer_ros.web.video.playback import Playback
-from fer_ros.web.video.private_folder import PrivateFolder
 
 _log = logging.getLogger(__name__)
 

@@ -29,8 +29,8 @@ from fer_ros.drawing.hidden_faces import FaceHider
 from fer_ros.media.image_decoding import ConversionError, header
 from fer_ros.perception import PipelineError
 from fer_ros.results.faces import FacesFrame, numbered
+from fer_ros.web.confined.confinement import bound_resources, confine
 from fer_ros.web.face_lines import FaceLines
-from fer_ros.web.video.confinement import bound_resources, confine
 from fer_ros.web.video.job_process import Refused, libraries, load
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fer_ros.web.confined.child import Child
+from fer_ros.web.confined.private_folder import PrivateFolder
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VisitorErrors
-from fer_ros.web.video.child import Child
-from fer_ros.web.video.private_folder import PrivateFolder
 from fer_ros.web.visitor.visitor_process import LENGTH, Settings
 
 _log = logging.getLogger(__name__)

@@ -26,10 +26,10 @@ from video_files import (
     write_video,
 )
 
+from fer_ros.web.confined.confinement import landlock
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.texts import VideoErrors
 from fer_ros.web.video import jobs as jobs_module
-from fer_ros.web.video.confinement import landlock
 from fer_ros.web.video.jobs import ENDED, Jobs, JobsError, Limits
 
 PATIENCE = 120.0
@@ -195,7 +195,7 @@ def test_other_files_are_neither_read_nor_connections_made(jobs, good, tmp_path)
 CONFINED = '''
 import socket, sys
 from pathlib import Path
-from fer_ros.web.video.confinement import confine
+from fer_ros.web.confined.confinement import confine
 folder, secret = map(Path, sys.argv[1:])
 assert confine(folder)
 (folder / 'a').write_text('a')
@@ -362,7 +362,7 @@ def test_who_leaves_and_what_is_old_is_forgotten(jobs, tmp_path):
 
 STARTED = '''
 import sys, time
-from fer_ros.web.video.confinement import landlock
+from fer_ros.web.confined.confinement import landlock
 from fer_ros.web.server.settings import WebSettings
 from fer_ros.web.video.jobs import Jobs, Limits
 from pathlib import Path

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from video_files import playlist
 
+from fer_ros.web.confined.private_folder import PREFIX, PrivateFolder
 from fer_ros.web.texts import VideoErrors
 from fer_ros.web.video import uploads
-from fer_ros.web.video.private_folder import PREFIX, PrivateFolder
 from fer_ros.web.video.uploads import HEAD, RESERVE, UploadError, container, receive
 
 KINDS = [('mp4', 'mp4v', 'mp4'), ('mov', 'mp4v', 'mp4'), ('3gp', 'mp4v', 'mp4'), ('mkv', 'mp4v', 'mkv'),
@@ -137,7 +137,7 @@ def test_folder_is_private_and_goes_with_the_program(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-LEAVE = ('import sys, os; from fer_ros.web.video.private_folder import PrivateFolder; '
+LEAVE = ('import sys, os; from fer_ros.web.confined.private_folder import PrivateFolder; '
          'folder = PrivateFolder(sys.argv[1]); (folder.path / "upload").write_text("face"); print("made", flush=True); '
          'sys.stdin.read()')
 

@@ -1,0 +1,1 @@
+"""Processes that decode untrusted images: what they may do, and where."""
