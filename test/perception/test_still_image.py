@@ -13,9 +13,12 @@ RATE = 30
 
 
 def pictures(value, noise, size=(480, 640), count=60):
+    """Noise from places of one large field: to draw it anew for every picture takes seconds."""
     generator = np.random.default_rng(0)
-    for _ in range(count):
-        yield np.clip(value + generator.normal(0, noise, (*size, 3)), 0, 255).astype(np.uint8)
+    height, width = size
+    field = np.clip(value + generator.normal(0, noise, (2 * height, width + 100, 3)), 0, 255).astype(np.uint8)
+    for y, x in zip(generator.integers(height + 1, size=count), generator.integers(101, size=count), strict=True):
+        yield field[y:y + height, x:x + width].copy()
 
 
 def still(images, rate=RATE):

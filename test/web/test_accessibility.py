@@ -1,6 +1,7 @@
 """The page for those who see little, use no mouse, or listen: in light and dark, with a mouse and with a finger."""
 
 import dataclasses
+from itertools import product
 
 import pytest
 
@@ -31,10 +32,19 @@ def fer():
         yield node
 
 
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def problems_in_light_and_dark(page) -> list[str]:
+    found = []
+    for scheme in ('light', 'dark'):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f'document.body.classList.contains("body--{scheme}")')
+        page.wait_for_timeout(400)  # colours of buttons change gradually
+        found += [f'{scheme}: {problem}' for problem in problems(page)]
+    return found
+
+
 @pytest.mark.parametrize('device', [MOUSE, FINGER], ids=['mouse', 'finger'])
-def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
-    page = watch(**device, color_scheme=scheme).open(dashboard.url)
+def test_every_state_of_the_tab_live(dashboard, fer, watch, device):
+    page = watch(**device).open(dashboard.url)
     page.locator('.fer-ok').wait_for()
     page.get_by_text('happy 90 %').wait_for()
     page.wait_for_function("document.querySelector('.fer-frame img').naturalWidth > 0")
@@ -44,41 +54,30 @@ def test_every_state_of_the_tab_live(dashboard, fer, watch, device, scheme):
     page.get_by_test_id('live-session').wait_for()
     page.get_by_role('button', name=Live.marker_new, exact=True).click()
     page.get_by_role('textbox', name='marker').fill('here')
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     page.keyboard.press('Enter')
     page.get_by_role('button', name='Remove the marker').first.wait_for()
     page.get_by_role('button', name='Record', exact=True).click()
     page.get_by_role('button', name='Stop').wait_for()
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     page.get_by_role('button', name='Stop').click()
     page.get_by_role('link', name='Download the CSV').first.wait_for()
     page.get_by_role('button', name='Clear lines').click()
     page.get_by_text('The lines were cleared').get_by_role('button', name='Undo').wait_for()
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     page.get_by_role('button', name='Delete the recording').first.click()
     page.get_by_text('The recording was deleted').wait_for()
     page.get_by_role('button', name='Reset calibration').click()
     page.get_by_text('the node is not active').wait_for()
-    page.wait_for_timeout(500)  # the notification fades in
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     page.get_by_role('button', name='Pause').click()
     page.locator('.fer-banner').get_by_text('Paused').wait_for()
     if device is MOUSE:
         page.locator('.fer-hint summary').click()
         page.get_by_text(Live.keys_on).wait_for()
-    assert problems(page) == []
+    assert problems_in_light_and_dark(page) == []
     shown = page.locator('.fer-hint summary').is_visible()
     assert shown is (device is MOUSE), 'hints for the keyboard where there is one'
-
-
-def problems_in_light_and_dark(page) -> list[str]:
-    found = []
-    for scheme in ('light', 'dark'):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_function(f'document.body.classList.contains("body--{scheme}")')
-        page.wait_for_timeout(400)  # colours of buttons change gradually
-        found += [f'{scheme}: {problem}' for problem in problems(page)]
-    return found
 
 
 def test_every_state_of_the_tab_video(dashboard, watch):
@@ -123,10 +122,9 @@ def test_every_state_of_the_tab_video(dashboard, watch):
     page.get_by_label(Video.upload).wait_for()
 
 
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_the_login_page(watch, tmp_path, scheme):
+def test_the_login_page(watch, tmp_path):
     with Dashboard(tmp_path / 'log', '-p', 'access_token:="a token for the test"') as locked:
-        for device in (MOUSE, FINGER):
+        for device, scheme in product((MOUSE, FINGER), ('light', 'dark')):
             page = watch(**device, color_scheme=scheme).context.new_page()
             page.goto(locked.url)
             page.get_by_label(Login.token).fill('wrong')
