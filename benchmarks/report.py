@@ -60,7 +60,7 @@ PROGRAMS = (
     Program('delivery', 'delivery', ('--seconds', '5'), ('--seconds', '2')),
     Program('cameras', 'cameras', ('--seconds', '10'), ('--seconds', '3', '--cameras', '1')),
     Program('plot_cpu', 'plot_cpu', ('--seconds', '8'), ('--seconds', '2')),
-    Program('process_video', 'process_video', ('--repeat', '2'),
+    Program('process_video', 'process_video', ('--repeat', '2', '--minutes', '4'),
             ('--repeat', '1', '--minutes', '0.5', '--files', '3')),
     Program('accuracy', 'accuracy', (), ('--limit', '300')),
     Program('cuda', 'cuda'),

@@ -111,7 +111,7 @@ def find_inputs(arguments: Sequence[str], leave_out: Path | None = None) -> list
     return found.inputs
 
 
-def search(arguments: Sequence[str], leave_out: Path | None = None) -> Found:
+def search(arguments: Sequence[str], leave_out: Path | None = None, leave_out_url: str = '') -> Found:
     """Find the inputs given by command-line arguments. Files are recognised by their first bytes, then by suffix.
 
     Each real file is found once, however many names and links it has; in folders, files behind links come last.
@@ -120,8 +120,9 @@ def search(arguments: Sequence[str], leave_out: Path | None = None) -> Found:
         arguments: files, bags (folders with a metadata.yaml), cameras, and folders, which are searched recursively;
             also URLs of files and folders.
         leave_out: folder that is skipped, even if it is inside a searched one.
+        leave_out_url: likewise at a URL.
     """
-    finder = _Finder(leave_out)
+    finder = _Finder(leave_out, leave_out_url)
     for argument in arguments:
         finder.argument(argument)
     names = _names(list(finder.kinds), {source for source, remote in finder.remotes.items() if remote.folder})
@@ -130,13 +131,14 @@ def search(arguments: Sequence[str], leave_out: Path | None = None) -> Found:
 
 
 class _Finder:
-    def __init__(self, leave_out: Path | None) -> None:
+    def __init__(self, leave_out: Path | None, leave_out_url: str) -> None:
         self.kinds: dict[str, str] = {}
         """Source to kind of input."""
         self.remotes: dict[str, Remote] = {}
         self.broken: list[str] = []
         self.skipped: list[str] = []
         self._leave_out = None if leave_out is None else leave_out.resolve()
+        self._leave_out_url = leave_out_url
         self._known: set[tuple[int, int]] = set()
         """Device and number of the files and folders seen."""
         self._links: list[Path] = []
@@ -167,22 +169,25 @@ class _Finder:
     def _url(self, url: str) -> None:
         """As a file or folder: what a file contains is told by its beginning, in a file of the same name."""
         folders: dict[str, dict[RemoteFile, str]] = {}
-        files = remote_files.find(url)
+        before = len(self.kinds), len(self.broken)
         with tempfile.TemporaryDirectory() as samples:
-            for file in files:
+            for file in remote_files.find(url, self._leave_out_url):
                 name = PurePosixPath(remote_files.shown(file.url)).name
-                if name.startswith('.') and len(files) > 1:
+                if file.url != url and (name.startswith('.') or PurePosixPath(name).stem.endswith('.partial')):
                     continue
                 sample = Path(samples) / name
-                sample.write_bytes(remote_files.head(file.url))
+                try:
+                    sample.write_bytes(remote_files.head(file.url))
+                except OSError as error:
+                    self.broken.append(str(error))
+                    continue
                 kind = 'metadata' if name == 'metadata.yaml' else self._kind(sample)
                 sample.unlink()
                 folders.setdefault(file.url.rpartition('/')[0], {})[file] = kind
-        before = len(self.kinds)
         for parent, kinds in folders.items():
-            self._remote_folder(parent, kinds, given=len(files) == 1)
-        if len(self.kinds) == before and not self.broken:
-            self.broken.append(f'no recordings at {remote_files.shown(url)}')
+            self._remote_folder(parent, kinds, given=url in (file.url for file in kinds))
+        if (len(self.kinds), len(self.broken)) == before:
+            self.broken.append(f'no recordings at {remote_files.shown(url)}: expected bags, videos or photos')
 
     def _remote_folder(self, parent: str, kinds: dict[RemoteFile, str], given: bool) -> None:
         is_bag = 'metadata' in kinds.values() and 'bag' in kinds.values()

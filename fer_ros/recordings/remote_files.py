@@ -93,9 +93,18 @@ def file_system(url: str) -> tuple[Any, str]:
         return url_to_fs(url)
 
 
-def find(url: str) -> list[RemoteFile]:
-    """The file at a URL, the files below it, or those that it matches as a pattern (``*``). Raises OSError."""
+def find(url: str, leave_out: str = '') -> list[RemoteFile]:
+    """The file at a URL, the files below it, or those that it matches as a pattern (``*``).
+
+    Args:
+        url: of a file or folder, or a pattern.
+        leave_out: URL of a folder whose files are left out; empty: none.
+
+    Raises:
+        OSError: there is nothing, or it cannot be reached.
+    """
     files, path = file_system(url)
+    store, folder = file_system(leave_out) if leave_out else (None, '')
     http = _is_http(url)
     with reported(url):
         if '*' in path:
@@ -108,7 +117,9 @@ def find(url: str) -> list[RemoteFile]:
             entries = [entry if entry.get('size') else files.info(entry['name']) for entry in entries]
     found = []
     for entry in sorted(entries, key=lambda entry: entry['name']):
-        if entry.get('type', 'file') != 'file':
+        left_out = store is not None and store.protocol == files.protocol and entry['name'].startswith(
+            f'{folder.rstrip("/")}/')
+        if left_out or entry.get('type', 'file') != 'file':
             continue
         whole = url if len(entries) == 1 and entry['name'] == path else files.unstrip_protocol(entry['name'])
         if entry.get('size') is None:

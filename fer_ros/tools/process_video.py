@@ -56,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
         except OSError as error:
             return _fail(str(error))
     folder = Path(options.output).expanduser() if remote is None else remote.folder
-    found = search(options.inputs, leave_out=folder)
+    found = search(options.inputs, leave_out=folder, leave_out_url='' if remote is None else remote.url)
     items = found.inputs
     _tell_skipped(found)
     if not items and len(found.broken) == 1:

@@ -99,6 +99,30 @@ def test_a_study_is_found_as_it_is_in_a_folder(tmp_path, memory):
     assert [item.name for item in search(['memory://study/*.mp4']).inputs] == ['a']
     (given,) = search(['memory://study/photos/2.png']).inputs
     assert (given.kind, given.name) == ('photos', '2')
+    within = search(['memory://study'], leave_out_url='memory://study/photos/').inputs
+    assert {item.name for item in within} == {item.name for item in found.inputs} - {'photos'}
+
+
+def test_one_file_that_cannot_be_read_does_not_hide_the_others(tmp_path, memory, monkeypatch):
+    for name in ('a.mp4', 'b.mp4', 'c.mp4'):
+        upload(memory, video(tmp_path / name), f'memory://study/{name}')
+    beginning = remote_files.head
+
+    def head(url):
+        if url.endswith('b.mp4'):
+            raise OSError(f'{url}: no read access')
+        return beginning(url)
+    monkeypatch.setattr(remote_files, 'head', head)
+    found = search(['memory://study'])
+    assert [item.name for item in found.inputs] == ['a', 'c']
+    assert [text.rpartition('/')[2] for text in found.broken] == ['b.mp4: no read access']
+
+
+def test_a_folder_with_one_file_that_is_no_recording_has_none(tmp_path, memory):
+    (tmp_path / 'notes.txt').write_text('x')
+    upload(memory, tmp_path / 'notes.txt', 'memory://study/notes.txt')
+    assert search(['memory://study']).broken == [
+        'no recordings at memory://study: expected bags, videos or photos']
 
 
 @pytest.mark.parametrize(('url', 'message'), [
