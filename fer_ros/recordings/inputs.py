@@ -190,24 +190,24 @@ class _Finder:
             self.broken.append(f'no recordings at {remote_files.shown(url)}: expected bags, videos or photos')
 
     def _remote_folder(self, parent: str, kinds: dict[RemoteFile, str], given: bool) -> None:
-        is_bag = 'metadata' in kinds.values() and 'bag' in kinds.values()
-        for kind in ('bag', 'photos'):
-            files = [file for file, found in kinds.items() if found == kind or (kind == 'bag' and found == 'metadata')]
-            if files and not given and (is_bag if kind == 'bag' else not is_bag):
-                self.kinds[parent] = kind
-                self.remotes[parent] = Remote(tuple(files), PurePosixPath(parent).name)
+        is_bag = {'metadata', 'bag'} <= set(kinds.values())
+        together: tuple[str, ...] = () if given else ('metadata', 'bag') if is_bag else ('photos',)
+        files = tuple(file for file, kind in kinds.items() if kind in together)
+        if files:
+            self.kinds[parent] = together[-1]
+            self.remotes[parent] = Remote(files, PurePosixPath(parent).name)
         for file, kind in kinds.items():
-            kind = kind or ('video' if given else '')
             shown = remote_files.shown(file.url)
+            kind = kind or ('video' if given else '')
+            if kind in together:
+                continue
             if kind == 'packed' and (given or _recording_suffix(PurePosixPath(shown))):
                 self.broken.append(f'{shown} is compressed or an archive: unpack it first')
-            elif kind in ('', 'packed') or (is_bag and kind == 'photos') or (kind == 'metadata' and not is_bag):
-                self.skipped.append(shown)
-            elif kind == 'metadata':
-                continue
-            elif given or not (kind == 'photos' or (is_bag and kind == 'bag')):
+            elif kind in ('bag', 'video') or (kind == 'photos' and not is_bag):
                 self.kinds[file.url] = kind
                 self.remotes[file.url] = Remote((file,))
+            else:
+                self.skipped.append(shown)
 
     @contextmanager
     def _reported(self, path: Path) -> Iterator[None]:

@@ -77,8 +77,6 @@ def reported(url: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImportError as error:
-        raise OSError(f'{shown(url)}: {" ".join(str(error).split())}') from error
     except FileNotFoundError as error:
         raise OSError(f'{shown(url)} does not exist') from error
     except Exception as error:
