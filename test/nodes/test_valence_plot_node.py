@@ -52,10 +52,22 @@ class Faces:
         self.publisher.publish(String(data=encode(FacesFrame(stamp_ns, 'camera', 640, 480, faces, None))))
 
     def stream(self, start_ns, faces_at, seconds, rate=30.0):
-        """Frames with stamps from `start_ns` on, as fast as they go through."""
+        """Frames with stamps from `start_ns` on, as fast as they go through; returns the last stamp."""
         for i in range(round(seconds * rate)):
-            self.send(start_ns + round(i / rate * 1e9), *faces_at(i / rate))
+            stamp = start_ns + round(i / rate * 1e9)
+            self.send(stamp, *faces_at(i / rate))
             self._robot.spin(0.002)
+        return stamp
+
+
+def wait_for_plot_of(robot, stamp_ns):
+    """Until the frame of that stamp is the newest one that the node has: a service may overtake the frames."""
+    pictures = robot.listen(Image, 'valence_plot/plot')
+    robot.wait(lambda: pictures and stamp_of(pictures[-1]) == stamp_ns, 'for the last frame')
+
+
+def stamp_of(message):
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
 def call(robot, service_type, name, request=None):
@@ -97,12 +109,11 @@ def test_plot_shows_values_gap_and_silence(robot, tmp_path):
         faces = Faces(robot)
         faces.connect()
         pictures = robot.listen(Image, 'valence_plot/plot')
-        faces.stream(start, lambda t: [] if 4 < t < 6 else [face(valence=0.6 if t < 5 else -0.4)], SPAN)
-        end = start + round((SPAN - 1 / 30) * 1e9)
+        end = faces.stream(start, lambda t: [] if 4 < t < 6 else [face(valence=0.6 if t < 5 else -0.4)], SPAN)
 
         def complete():
             """The last picture that was drawn before the topic had been silent for long."""
-            return [m for m in pictures if m.header.stamp.sec * 1_000_000_000 + m.header.stamp.nanosec == end]
+            return [m for m in pictures if stamp_of(m) == end]
         robot.wait(complete, 'for the plot')
         message = complete()[0]
         assert message.header.frame_id == 'camera'
@@ -132,10 +143,8 @@ def test_save_writes_what_is_plotted_and_names_the_files(robot, tmp_path):
         faces = Faces(robot)
         faces.connect()
         start = 1_700_000_000_000_000_000
-        faces.stream(start, lambda t: [face(), face('fb', -0.5, 'sad')] if t < 2 else [face()], 4)
-        pictures = robot.listen(Image, 'valence_plot/plot')  # drawn after all that was sent before
-        robot.wait(lambda: pictures and pictures[-1].header.stamp.sec * 10**9 + pictures[-1].header.stamp.nanosec
-                   == start + round(119 / 30 * 1e9), 'for the last frame')
+        last = faces.stream(start, lambda t: [face(), face('fb', -0.5, 'sad')] if t < 2 else [face()], 4)
+        wait_for_plot_of(robot, last)
         answer = save(robot)
         assert answer.success, answer.message
         (table,), (image,) = out.glob('*.csv'), out.glob('*.png')
@@ -163,9 +172,7 @@ def test_ends_with_code_0_and_saves(robot, tmp_path, number):
     with plot_node(tmp_path, output_dir=out) as program:
         faces = Faces(robot)
         faces.connect()
-        pictures = robot.listen(Image, 'valence_plot/plot')
-        faces.stream(1_000_000_000, lambda t: [face()], 1)
-        robot.wait(lambda: pictures and pictures[-1].header.stamp.sec, 'for the frames')
+        wait_for_plot_of(robot, faces.stream(1_000_000_000, lambda t: [face()], 1))
         assert program.end(number) == 0, program.log
     assert {p.suffix for p in out.iterdir()} == {'.png', '.csv'}
     assert 'Traceback' not in program.log
@@ -198,11 +205,8 @@ def test_bad_messages_are_told_once_and_left_out(robot, tmp_path):
             robot.spin(0.05)
             rounds += 1
             assert rounds < 1000, 'waited in vain for a warning'
-        pictures = robot.listen(Image, 'valence_plot/plot')
-        faces.stream(start, lambda t: [face()], 1)
-        robot.wait(lambda: pictures and pictures[-1].header.stamp.sec, 'for a good frame')
-        answer = save(robot)
-        assert answer.success
+        wait_for_plot_of(robot, faces.stream(start, lambda t: [face()], 1))
+        assert save(robot).success
         assert program.end() == 0
     assert 1 <= program.log.count('[WARN]') <= 3, 'throttled'
     assert '/fer/faces skipped' in program.log
