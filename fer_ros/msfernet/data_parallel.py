@@ -7,11 +7,11 @@ operation, and give way more gracefully where other programs want a core.
 import multiprocessing
 import os
 import signal
-import tempfile
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor, distributed
@@ -53,41 +53,57 @@ def peers(count: int, work: Callable[..., None], *arguments) -> Iterator[None]:
         yield
         return
     context = multiprocessing.get_context('spawn')
-    with tempfile.TemporaryDirectory(prefix='fer_ros_train_') as folder:
-        meeting = str(Path(folder) / 'meeting')
-        others = [context.Process(target=_other, args=(Peer(index, count), meeting, work, arguments), daemon=True)
-                  for index in range(1, count)]
+    with socket.create_server(('127.0.0.1', 0), backlog=count) as server:  # bound here: a store's own takes any address
+        port = server.getsockname()[1]
+        store = distributed.TCPStore('127.0.0.1', port, count, is_master=True, wait_for_workers=False,
+                                     master_listen_fd=server.detach())
+    others = [context.Process(target=_other, args=(Peer(index, count), port, work, arguments), daemon=True)
+              for index in range(1, count)]
+    for process in others:
+        process.start()
+    try:
+        while not store.check([_key(index) for index in range(1, count)]):
+            _raise_if_ended(others)
+            time.sleep(0.01)
+        with _joined(Peer(0, count), store):
+            yield
+    except RuntimeError as error:
+        # What gloo raises does not name the cause: a process that is gone.
         for process in others:
-            process.start()
-        try:
-            with _joined(Peer(0, count), meeting):
-                yield
-        except RuntimeError as error:
-            # What gloo raises does not name the cause: a process that is gone.
-            for process in others:
-                process.join(10)
-            ended = [process.exitcode for process in others if process.exitcode]
-            if ended:
-                raise ChildProcessError(f'another process of the training ended with {ended[0]}: '
-                                        'go on with --resume') from error
-            raise
-        finally:
-            for process in others:
-                process.terminate()
-                process.join()
+            process.join(10)
+        _raise_if_ended(others, error)
+        raise
+    finally:
+        for process in others:
+            process.terminate()
+            process.join()
+
+
+def _raise_if_ended(processes: list, cause: Exception | None = None) -> None:
+    ended = [process.exitcode for process in processes if process.exitcode]
+    if ended:
+        raise ChildProcessError(f'another process of the training ended with {ended[0]}: '
+                                'go on with --resume') from cause
+
+
+def _key(index: int) -> str:
+    """What a process sets in the store as soon as it has started."""
+    return f'process {index}'
 
 
 @contextmanager
-def _joined(peer: Peer, meeting: str) -> Iterator[None]:
+def _joined(peer: Peer, store: distributed.Store) -> Iterator[None]:
     os.environ['GLOO_SOCKET_IFNAME'] = 'lo'  # nothing listens to other machines
-    distributed.init_process_group('gloo', init_method=f'file://{meeting}', rank=peer.index, world_size=peer.count)
+    distributed.init_process_group('gloo', store=store, rank=peer.index, world_size=peer.count)
     try:
         yield
     finally:
         distributed.destroy_process_group()
 
 
-def _other(peer: Peer, meeting: str, work: Callable[..., None], arguments: tuple) -> None:
+def _other(peer: Peer, port: int, work: Callable[..., None], arguments: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
-    with _joined(peer, meeting):
+    store = distributed.TCPStore('127.0.0.1', port, peer.count, is_master=False, wait_for_workers=False)
+    store.set(_key(peer.index), '')
+    with _joined(peer, store):
         work(peer, *arguments)

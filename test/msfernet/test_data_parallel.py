@@ -30,6 +30,11 @@ def end_early(peer):
     raise SystemExit(3)
 
 
+class EndsTheProcessThatReadsIt:
+    def __reduce__(self):
+        return os._exit, (4,)
+
+
 def test_every_process_gets_the_mean():
     with peers(2, averaged):
         first, second = averaged(Peer(0, 2))
@@ -44,6 +49,12 @@ def test_alone_everything_stays():
 def test_another_process_that_ends_is_told():
     with pytest.raises(ChildProcessError, match='another process of the training ended with 3'), peers(2, end_early):
         averaged(Peer(0, 2))
+
+
+def test_another_process_that_cannot_start_is_told():
+    with (pytest.raises(ChildProcessError, match='another process of the training ended with 4'),
+          peers(2, averaged, EndsTheProcessThatReadsIt())):
+        raise AssertionError('begun without it')
 
 
 @pytest.mark.parametrize(('size', 'count'), [(8, 3), (4, 4)])
