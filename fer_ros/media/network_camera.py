@@ -9,6 +9,7 @@ import numpy as np
 
 from fer_ros.media.image_decoding import MAX_PIXELS
 from fer_ros.media.pyav import pyav, reason
+from fer_ros.media.urls import scheme, shown
 from fer_ros.media.video_frames import FrameConverter
 
 SCHEMES = ('rtsp', 'rtsps', 'http', 'https')
@@ -27,17 +28,7 @@ class NetworkCameraError(Exception):
 
 def is_address(video: str) -> bool:
     """Whether `video` is an address of a network camera."""
-    return video.partition('://')[0].lower() in SCHEMES and '://' in video
-
-
-def shown(video: str) -> str:
-    """`video` for logs: of an address only scheme, host, port and path, since the rest may hold a password."""
-    if not is_address(video):
-        return video
-    scheme, _, rest = video.partition('://')
-    # The user name ends at the last @, even if the password has unescaped characters.
-    host = rest.partition('?')[0].partition('#')[0] if '@' not in rest else rest.rpartition('@')[2]
-    return f'{scheme.lower()}://{host.partition("?")[0].partition("#")[0]}'
+    return scheme(video) in SCHEMES
 
 
 class NetworkCamera:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 
+from fer_ros.media import urls
 from fer_ros.media.containers import container
 from fer_ros.media.frame_sources import PICTURES, pictures
 from fer_ros.recordings import remote_files
@@ -48,7 +49,7 @@ class Input:
     @property
     def shown(self) -> str:
         """`source` as it may be seen: without passwords."""
-        return self.source if self.remote is None else remote_files.shown(self.source)
+        return self.source if self.remote is None else urls.shown(self.source)
 
     def local(self) -> Path:
         """The path of the file or folder on this computer, fetched if it is not there. Raises OSError."""
@@ -146,7 +147,7 @@ class _Finder:
         """Number of recordings seen, known ones included."""
 
     def argument(self, argument: str) -> None:
-        if remote_files.is_url(argument):
+        if urls.is_url(argument):
             try:
                 self._url(argument)
             except OSError as error:
@@ -172,7 +173,7 @@ class _Finder:
         before = len(self.kinds), len(self.broken)
         with tempfile.TemporaryDirectory() as samples:
             for file in remote_files.find(url, self._leave_out_url):
-                name = PurePosixPath(remote_files.shown(file.url)).name
+                name = file.name
                 if file.url != url and (name.startswith('.') or PurePosixPath(name).stem.endswith('.partial')):
                     continue
                 sample = Path(samples) / name
@@ -187,7 +188,7 @@ class _Finder:
         for parent, kinds in folders.items():
             self._remote_folder(parent, kinds, given=url in (file.url for file in kinds))
         if (len(self.kinds), len(self.broken)) == before:
-            self.broken.append(f'no recordings at {remote_files.shown(url)}: expected bags, videos or photos')
+            self.broken.append(f'no recordings at {urls.shown(url)}: expected bags, videos or photos')
 
     def _remote_folder(self, parent: str, kinds: dict[RemoteFile, str], given: bool) -> None:
         is_bag = {'metadata', 'bag'} <= set(kinds.values())
@@ -197,7 +198,7 @@ class _Finder:
             self.kinds[parent] = together[-1]
             self.remotes[parent] = Remote(files, PurePosixPath(parent).name)
         for file, kind in kinds.items():
-            shown = remote_files.shown(file.url)
+            shown = urls.shown(file.url)
             kind = kind or ('video' if given else '')
             if kind in together:
                 continue
@@ -324,7 +325,7 @@ def _recording_suffix(path: PurePath) -> bool:
 def _names(sources: list[str], folders: Container[str] = ()) -> dict[str, str]:
     """Unique names: the stems if they differ, otherwise names with more of the path. `folders` of URLs are told."""
     def name(source: str, parts: int) -> str:
-        path = Path(remote_files.shown(source)).absolute()
+        path = Path(urls.shown(source)).absolute()
         if source.isdecimal() or source.startswith('/dev/'):
             return f'camera{source}' if source.isdecimal() else path.name
         stem = path.name if path.is_dir() or source in folders or parts > 1 else path.stem

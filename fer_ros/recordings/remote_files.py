@@ -6,7 +6,6 @@ Recordings are fetched as a whole before they are read: bags need files, and a v
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,13 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fer_ros.media.containers import container_of
+from fer_ros.media.urls import shown, without_query
 
 KEPT = 3600.0
 """Seconds for which a fetched recording is kept without being read; its parts are read one after the other."""
 _HEAD = 4096
 _PACKED_HEAD = 1 << 20
 """Bytes from the beginning of a file by which it is recognised, and of one compressed with Zstandard."""
-_URL = re.compile(r'[a-z0-9+.-]+(::[a-z0-9+.-]+)*://', re.IGNORECASE)
 _VERSIONS = ('ETag', 'etag', 'md5Hash', 'LastModified', 'last_modified', 'mtime', 'modified', 'created')
 """Facts by one of which file systems tell that a file has changed."""
 
@@ -36,6 +35,11 @@ class RemoteFile:
     """Bytes."""
     version: str
     """Changes with the content; empty where the file system does not tell."""
+
+    @property
+    def name(self) -> str:
+        """Without the path."""
+        return PurePosixPath(without_query(self.url)).name
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,8 @@ class Remote:
     @property
     def version(self) -> str:
         """Changes with the content of any file."""
-        return hashlib.sha256(repr([(shown(f.url), f.size, f.version) for f in self.files]).encode()).hexdigest()[:32]
-
-
-def is_url(text: str) -> bool:
-    """Whether `text` is a URL, and not a path."""
-    return _URL.match(text) is not None
-
-
-def shown(url: str) -> str:
-    """A URL without what gives access: name, password and query."""
-    if not is_url(url):
-        return url
-    return re.sub(r'(://)[^/@]*@', r'\1', url.split('?', 1)[0])
+        files = [(without_query(file.url), file.size, file.version) for file in self.files]
+        return hashlib.sha256(repr(files).encode()).hexdigest()[:32]
 
 
 @contextmanager
@@ -151,7 +144,7 @@ def fetch(remote: Remote) -> Path:
             _forget_unused()
             _download(remote, place)
     os.utime(place)
-    return place / (remote.folder or _name(remote.files[0]))
+    return place / (remote.folder or remote.files[0].name)
 
 
 def release(remote: Remote) -> None:
@@ -174,10 +167,6 @@ def _is_http(url: str) -> bool:
     return url.lower().startswith(('http://', 'https://'))
 
 
-def _name(file: RemoteFile) -> str:
-    return PurePosixPath(shown(file.url)).name
-
-
 def _place(remote: Remote) -> Path:
     return cache_folder('inputs') / remote.version
 
@@ -190,7 +179,7 @@ def _download(remote: Remote, place: Path) -> None:
     try:
         for file in remote.files:
             files, path = file_system(file.url)
-            target = folder / _name(file)
+            target = folder / file.name
             with reported(file.url):
                 files.get_file(path, str(target))
             if target.stat().st_size != file.size:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from fer_ros.atomic_files import write_file
+from fer_ros.media import urls
 from fer_ros.recordings import dataset, remote_files
 from fer_ros.recordings.part_store import FOLDER as PARTS
 
@@ -29,10 +30,10 @@ class RemoteOutput:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip('/')
-        self.shown = remote_files.shown(self.url)
+        self.shown = urls.shown(self.url)
         """The URL without what gives access."""
         self._files, self._path = remote_files.file_system(self.url)
-        key = sha256(self.shown.encode()).hexdigest()[:32]
+        key = sha256(urls.without_query(self.url).encode()).hexdigest()[:32]
         self.folder = remote_files.cache_folder('outputs', key)
         """The folder on this computer."""
         self._known: dict[str, list[int]] = {}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import fer_ros
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
-from fer_ros.media.network_camera import shown
+from fer_ros.media.urls import shown
 from fer_ros.package_files import shared_file
 from fer_ros.web.server.settings import TOKEN_VARIABLE
 

@@ -20,11 +20,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fer_ros.media.file_names import without_errno
+from fer_ros.media.urls import is_url
 from fer_ros.parameters import FER_NODE, by_name
 from fer_ros.recordings.inputs import Found, Input, search
 from fer_ros.recordings.processing import FORMATS, Settings, finished
 from fer_ros.recordings.recordings_table import write_table
-from fer_ros.recordings.remote_files import is_url
 from fer_ros.recordings.remote_output import RemoteOutput
 from fer_ros.recordings.runs import Outcome, PoolError, Workers, process_all
 from fer_ros.results import faces_parquet

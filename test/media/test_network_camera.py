@@ -17,7 +17,7 @@ from encoded import grey, packets, write
 
 from fer_ros.media import network_camera
 from fer_ros.media.frame_sources import SourceError, open_source
-from fer_ros.media.network_camera import is_address, shown
+from fer_ros.media.network_camera import is_address
 
 SECRET = 'hunter2'
 
@@ -260,14 +260,6 @@ def test_playlist_of_a_server_opens_no_file_of_this_machine(serve, tmp_path):
                            + f'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{secret}\n'.encode())
     with pytest.raises(SourceError):
         open_source(f'http://127.0.0.1:{serve(playlist).port}/live.m3u8')
-
-
-@pytest.mark.parametrize(('video', 'expected'), [
-    ('rtsp://u:p@h:554/a/b?c=d#e', 'rtsp://h:554/a/b'), ('HTTP://h/a', 'http://h/a'),
-    ('http://u:p@ss@h/a', 'http://h/a'), ('http://u:p?q@h/a', 'http://h/a'),
-    ('https://h/a?mail=x@y', 'https://y'), ('0', '0'), ('a@b.mp4', 'a@b.mp4')])
-def test_shown_address_has_no_secret(video, expected):
-    assert shown(video) == expected
 
 
 def test_is_address():

@@ -58,20 +58,6 @@ def upload(memory, path, url):
     memory.put(str(path), url.removeprefix('memory:/'), recursive=path.is_dir())
 
 
-@pytest.mark.parametrize(('text', 'expected'), [
-    ('s3://bucket/a.mp4', True), ('simplecache::s3://bucket/a.mp4', True), ('sftp://robot/a', True),
-    ('a.mp4', False), ('/a://b', False), ('study: one/a.mp4', False), ('0', False)])
-def test_urls_are_told_from_paths(text, expected):
-    assert remote_files.is_url(text) == expected
-
-
-@pytest.mark.parametrize(('url', 'expected'), [
-    ('https://user:secret@host/a.mp4?X-Amz-Signature=secret', 'https://host/a.mp4'),
-    ('s3://bucket/a@b.mp4', 's3://bucket/a@b.mp4'), ('/a?b@c', '/a?b@c')])
-def test_what_gives_access_is_not_shown(url, expected):
-    assert remote_files.shown(url) == expected
-
-
 def test_a_study_is_found_as_it_is_in_a_folder(tmp_path, memory):
     root = tmp_path / 'study'
     video(root / 'a.mp4')
