@@ -2,6 +2,7 @@
 
     python -m benchmarks.process_video --json process_video.json
     python -m benchmarks.process_video --repeat 1 --minutes 0.5 --files 4       # a look whether it works
+    python -m benchmarks.process_video --memory 60                              # memory with an hour-long recording
 
 The file is the built-in clip (640×480, 30 frames/s, 16 s, up to two faces). The pipeline alone reads it with OpenCV
 and discards the results. Loading the models is not included, except in the rows that time the whole program. Frames per
@@ -47,10 +48,17 @@ def main() -> None:
     parser.add_argument('--minutes', type=float, default=8.0,
                         help='length of the long recording (default: %(default)s)')
     parser.add_argument('--files', type=int, default=20, help='number of short recordings (default: %(default)s)')
+    parser.add_argument('--memory', type=float, metavar='MINUTES',
+                        help='measure instead memory with a recording of so many minutes at 10 frames/s')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if options.memory:
+            video = _long(folder / 'long.mp4', 60 * options.memory, 10.0)
+            speed, memory = _speed([video], folder / 'out', 2)
+            print(f'{options.memory:g} min at 10 frames/s, 2 workers: {speed:.1f} frames/s, {memory / 1e6:.0f} MB')
+            return
         results = {'one process': _one_process(folder, options.repeat),
                    'several processes': _several(folder, options.minutes, options.files)}
     print(f'{os.cpu_count()} processors\n\n| | frames/s | frames per second of processor time |\n| --- | --- | --- |')
@@ -151,8 +159,8 @@ class _Memory:
         self._thread.join()
 
 
-def _long(path: Path, seconds: float) -> Path:
-    clip = BuiltInClip()
+def _long(path: Path, seconds: float, rate: float = 30.0) -> Path:
+    clip = BuiltInClip(rate=rate)
     writer = VideoWriter(path, clip.rate)
     for i in range(round(seconds * clip.rate)):
         writer.add(clip.frame(i % len(clip)), i / clip.rate)
