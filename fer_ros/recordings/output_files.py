@@ -29,10 +29,14 @@ MIN_LIFE: float = defaults(VALENCE_PLOT)['min_life']
 """Seconds; faces tracked for less are in the CSV, but not drawn."""
 WINDOW = 30.0
 """Length in seconds of the plot below an annotated frame."""
+TOLERANCE = 0.001
+"""Seconds by which stamps are rounded."""
 LONGEST_PAUSE = 60.0
 """Seconds for which an annotated video shows the last frame before a pause; a longer one is cut to it."""
 QUICK_WIDTH = 960
-"""Maximum width in pixels of frames in an annotated video for somebody who waits."""
+"""Maximum width in pixels of frames in an annotated video for somebody who waits,"""
+QUICK_PLOT = 0.1
+"""and minimum seconds between two drawings of its plot."""
 FLUSH = 1.0
 """Maximum seconds of results that are lost if the program is killed."""
 
@@ -48,8 +52,8 @@ class OutputFiles:
         rate: frames per second of the annotated video; 0: no video.
         photos: their file names, by number of the frame; the last column of their CSV.
         parquet: also write the faces to the dataset of the folder.
-        quick: somebody waits: frames of the annotated video are at most `QUICK_WIDTH` wide, and it is encoded with less
-            effort, for a larger file.
+        quick: somebody waits: frames of the annotated video are at most `QUICK_WIDTH` wide, their plot moves every
+            `QUICK_PLOT`, and it is encoded with less effort, for a larger file.
 
     Raises:
         ParquetError: pyarrow cannot be imported.
@@ -145,6 +149,9 @@ class _AnnotatedVideo:
         self._colours = colours
         self._history = FacesHistory(WINDOW)
         self._plot: ValencePlot | None = None
+        self._line = np.zeros((0, 0, 3), np.uint8)
+        self._drawn = -math.inf
+        """Stamp of the frame for which the plot was drawn."""
         self._stamp = self._time = 0.0
         self._closed = False
 
@@ -158,7 +165,9 @@ class _AnnotatedVideo:
             self._plot = ValencePlot(width, height + height % 2, min_life=MIN_LIFE, colours=self._colours)
             self._size = image.shape[1], image.shape[0]
             self._stamp = frame.stamp
-        line = self._plot.rolling(self._history, frame.stamp_ns, WINDOW)
+        if not self._quick or frame.stamp - self._drawn >= QUICK_PLOT - TOLERANCE:
+            self._line, self._drawn = self._plot.rolling(self._history, frame.stamp_ns, WINDOW), frame.stamp
+        line = self._line
         if image.shape[1::-1] != self._size:
             image = cv2.resize(image, self._size)
         picture = annotate(image, frame, self._colours)

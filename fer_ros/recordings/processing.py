@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fer_ros.recordings.frame_readers import FrameReader, PhotoReader, open_reader
+from fer_ros.recordings.ahead import ahead
+from fer_ros.recordings.frame_readers import FrameReader, PhotoReader, Report, open_reader
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.output_files import OutputFiles
 from fer_ros.recordings.part_results import FrameRecord, PartResult, to_bytes
@@ -26,6 +27,8 @@ __all__ = ['FORMATS', 'Interrupted', 'Settings', 'create_pipeline', 'finished', 
 
 MOST_RATE = 60.0
 """Maximum frames per second of an annotated video."""
+AHEAD = 3
+"""Frames that are analysed while earlier ones are drawn and encoded, which takes about as long."""
 
 
 class Interrupted(Exception):
@@ -108,8 +111,9 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
         parts = reader.parts(settings.part_s, settings.seconds, settings.every)
         with closing(open_outputs(item, folder, settings, reader, quick)) as outputs:
             joiner = Joiner(item, settings, pipeline.follower, outputs, watch or (lambda image, frame: None))
+            draws = settings.annotated or watch is not None
             source = _Source(reader, settings, pipeline, None if len(parts) < 2 else store,
-                             settings.annotated or watch is not None or item.kind == 'photos')
+                             draws or item.kind == 'photos', draws and item.kind in ('video', 'bag'))
             if _join(joiner, source, parts, report) and item.kind != 'camera' and not complete_interrupted:
                 raise Interrupted(item.shown)
             result = joiner.finish()
@@ -139,33 +143,44 @@ def _join(joiner: 'Joiner', source: '_Source', parts: tuple[Part, ...],
 
 
 class _Source:
-    """The records of the parts with their images, made now or in an earlier run."""
+    """The records of the parts with their images, made now or in an earlier run.
+
+    With `run_ahead` the heavy half works in a thread of its own.
+    """
 
     def __init__(self, reader: FrameReader, settings: Settings, pipeline: 'FacePipeline', store: PartStore | None,
-                 with_images: bool) -> None:
+                 with_images: bool, run_ahead: bool) -> None:
         self.reader = reader
-        self._settings, self._pipeline, self._store, self._with_images = settings, pipeline, store, with_images
-        self._stored: PartResult | None = None
-
-    @property
-    def report(self):
-        """Of the reader of the last part."""
-        return self.reader.report() if self._stored is None else self._stored.report
+        self._settings, self._pipeline, self._store = settings, pipeline, store
+        self._with_images, self._run_ahead = with_images, run_ahead
+        self.report: Report = {}
+        """Of the reader, at the last frame of `frames`."""
 
     def frames(self, part: Part) -> Generator[tuple[FrameRecord, np.ndarray | None], None, None]:
+        made = self._made(part)
+        with closing(ahead(made, AHEAD) if self._run_ahead else made) as found:
+            for frame, self.report in found:
+                if frame is not None:
+                    yield frame
+
+    def _made(self, part: Part) -> Generator[tuple[tuple[FrameRecord, np.ndarray | None] | None, Report], None, None]:
+        """The frames with the report up to each, and the last report."""
         from fer_ros.recordings.part_analysis import analysed
-        self._stored = None if self._store is None else self._store.load(part)
-        if self._stored is not None:
-            yield from with_images(self._stored, part, self.reader if self._with_images else None, self._settings)
+        stored = None if self._store is None else self._store.load(part)
+        if stored is not None:
+            for frame in with_images(stored, part, self.reader if self._with_images else None, self._settings):
+                yield frame, stored.report
+            yield None, stored.report
             return
         records = []
         for record, image in analysed(self.reader, part, self._settings, self._pipeline.analyser):
             if self._store is not None:
                 records.append(record)
-            yield record, image
+            yield (record, image), self.reader.report()
         if self._store is not None:
             result = PartResult(part.number, tuple(records), self.reader.report())
             self._store.save(part, to_bytes(result, self._store.key(part)))
+        yield None, self.reader.report()
 
 
 def with_images(result: PartResult, part: Part, reader: FrameReader | None,

@@ -155,6 +155,43 @@ def test_for_somebody_who_waits_the_annotated_video_is_smaller_and_its_boxes_fit
     assert edges[0] == pytest.approx([800, 1000], abs=6) and edges[1] == pytest.approx(edges[0], abs=6)
 
 
+def test_for_somebody_who_waits_the_plot_moves_ten_times_per_second(tmp_path, monkeypatch):
+    drawn = []
+    rolling = ValencePlot.rolling
+
+    def counted(self, history, now_ns, *rest):
+        drawn.append(now_ns)
+        return rolling(self, history, now_ns, *rest)
+    monkeypatch.setattr(ValencePlot, 'rolling', counted)
+    with closing(OutputFiles(tmp_path, 'a', 30.0, quick=True)) as outputs:
+        stamps = [round(number / 30 * S) for number in range(30)]
+        for number, stamp in enumerate(stamps):
+            outputs.add(number, np.zeros((120, 160, 3), np.uint8), FacesFrame(stamp, '', 160, 120, ()))
+    assert drawn == stamps[::3]
+
+
+def test_a_recording_that_is_ended_early_has_what_was_told_so_far(tmp_path, pipeline, clip):
+    """Although later frames have been analysed already."""
+    (item,) = find_inputs([str(write_video(tmp_path / 'clip.mp4', clip))])
+    seen = []
+    summary = process(item, tmp_path, Settings(annotated=True), pipeline, lambda frames, share: frames == 12,
+                      lambda image, frame: seen.append(frame.stamp_ns), complete_interrupted=True)
+    assert summary['frames'] == len(seen) == 12
+    assert {row['frame'] for row in rows_of(tmp_path / 'clip.csv')} == {str(number) for number in range(12)}
+
+
+def test_drawing_changes_no_row_even_after_a_recording_that_failed_while_it_was_drawn(tmp_path, pipeline, clip):
+    (item,) = find_inputs([str(write_video(tmp_path / 'clip.mp4', clip))])
+
+    def fail(image, frame):
+        raise ArithmeticError('of the watcher')
+    with pytest.raises(ArithmeticError, match='of the watcher'):
+        process(item, tmp_path / 'a', Settings(), pipeline, watch=fail)
+    process(item, tmp_path / 'b', Settings(), pipeline)
+    process(item, tmp_path / 'c', Settings(annotated=True), pipeline)
+    assert rows_of(tmp_path / 'b' / 'clip.csv') == rows_of(tmp_path / 'c' / 'clip.csv')
+
+
 def test_annotated_video_has_each_frame_and_the_line_under_it(results, clip):
     folder, _ = results
     capture = cv2.VideoCapture(str(folder / 'clip.mp4'))
