@@ -33,7 +33,7 @@ TOLERANCE = 0.001
 """Seconds by which stamps are rounded."""
 LONGEST_PAUSE = 60.0
 """Seconds for which an annotated video shows the last frame before a pause; a longer one is cut to it."""
-QUICK_WIDTH = 960
+QUICK_WIDTH = 800
 """Maximum width in pixels of frames in an annotated video for somebody who waits,"""
 QUICK_PLOT = 0.1
 """and minimum seconds between two drawings of its plot."""
