@@ -9,7 +9,8 @@ viewer. A viewer is a thread that sends requests as the page does and is never s
 much.
 
 The latency is measured in a headless Chromium: from the stamp of an image to the second animation frame after the page
-decoded it, when it has been drawn. It includes everything: fer_node, encoding and browser.
+decoded it, when it has been drawn. It includes everything: fer_node, encoding and browser. Before that, the time from
+opening the page to its first picture.
 
 Frames and heap are measured in a headless Chromium that shows eight faces, which a process publishes instead of
 fer_node, 30 times per second with an image: the time from one animation frame to the next when the lines have 60 s, the
@@ -49,6 +50,7 @@ PERIOD = 0.2
 WARM_UP = 10.0
 """Seconds."""
 FACES = 8
+OPENINGS = 5
 LINES = 60.0
 """Seconds of lines when frames are measured."""
 VIEW = "getElement(Number(document.querySelector('.fer-live').id.slice(1)))"
@@ -228,10 +230,14 @@ def chromium() -> Iterator[Any]:
 
 
 def measure_delay(url: str, seconds: float) -> dict | None:
-    """Milliseconds from stamp to pixels in Chromium, and what fer_node has of it; None without a browser."""
+    """The page in Chromium: seconds to its first picture, and milliseconds from stamp to pixels with fer_node's part.
+
+    None without a browser.
+    """
     with chromium() as browser:
         if browser is None:
             return None
+        opening = statistics.median(_opening(browser, url) for _ in range(OPENINGS))
         page = browser.new_page(viewport={'width': 1280, 'height': 900})
         page.goto(url)
         page.locator('.fer-frame img[data-stamp]').wait_for(timeout=120_000)
@@ -240,8 +246,19 @@ def measure_delay(url: str, seconds: float) -> dict | None:
         page.wait_for_timeout(1000 * seconds)
         delays = sorted(page.evaluate('window.delays'))
         latency = ask(url.removeprefix('http://'), '/live/state')['status']['latency']
-    return {'pictures_per_second': round(len(delays) / seconds, 1), 'median_ms': round(statistics.median(delays)),
-            'p95_ms': round(p95(delays)), 'fer_latency_ms': latency}
+    return {'opening_s': round(opening, 2), 'pictures_per_second': round(len(delays) / seconds, 1),
+            'median_ms': round(statistics.median(delays)), 'p95_ms': round(p95(delays)), 'fer_latency_ms': latency}
+
+
+def _opening(browser, url: str) -> float:
+    """Seconds from opening the page to its first picture, with an empty cache."""
+    context = browser.new_context(viewport={'width': 1280, 'height': 900})
+    page = context.new_page()
+    page.goto(url, wait_until='commit')
+    shown = page.wait_for_function('() => document.querySelector(".fer-frame img[data-stamp]") && performance.now()',
+                                   timeout=120_000).json_value()
+    context.close()
+    return shown / 1000
 
 
 def p95(values: list[float]) -> float:
@@ -361,7 +378,8 @@ def cost_text(cpu: list[dict], delay: dict | None, facts: dict) -> str:
         text += (f'\n\nFrom the image\'s stamp to the pixels in a headless Chromium on the same machine, which draws '
                  f'without a GPU: {delay["median_ms"]} ms (median; 95 % within {delay["p95_ms"]} ms) at '
                  f'{delay["pictures_per_second"]:.1f} pictures/s. Of that fer_node takes {delay["fer_latency_ms"]} ms '
-                 'until the dashboard has the result.')
+                 'until the dashboard has the result. From opening the page with an empty cache to its first picture '
+                 f'it takes {delay["opening_s"]:.1f} s (median of {OPENINGS}).')
     return text
 
 

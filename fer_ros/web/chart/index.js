@@ -79,7 +79,8 @@ export function valenceOption({ palette, names, lines, axis, marks = [], dark })
   });
   const bands = Object.entries(palette.groups).map(([name, group]) => [
     { yAxis: group.bounds[0], name: names[name], itemStyle: { color: shade(group, dark), opacity: 0.1 },
-      label: { color: shade(group, dark), position: "insideLeft", fontSize: 12 } },
+      // The line of zero goes through the middle of the neutral band.
+      label: { color: shade(group, dark), position: "insideLeft", fontSize: 12, offset: [0, name === "neutral" ? -9 : 0] } },
     { yAxis: group.bounds[1] },
   ]);
   series.push({ id: " bands", type: "line", data: [], silent: true, z: 0,
