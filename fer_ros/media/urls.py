@@ -33,10 +33,10 @@ def shown(text: str) -> str:
     match = _URL.match(text)
     if not match:
         return text
-    rest = match[2]
-    if scheme(text).rpartition('::')[2] in _WITHOUT_HOST:
-        return f'{scheme(text)}://{re.sub("^[^/@:]*:[^/@]*@", "", rest).partition("?")[0]}'
+    protocol, rest = match[1].lower(), match[2]
+    if protocol.rpartition('::')[2] in _WITHOUT_HOST:
+        return f'{protocol}://{re.sub("^[^/@:]*:[^/@]*@", "", rest).partition("?")[0]}'
     user, _, after = rest.rpartition('@')
     if user and not _PLAIN_HOST.fullmatch(user):
         rest = after
-    return f'{scheme(text)}://{re.split("[?#]", rest)[0]}'
+    return f'{protocol}://{re.split("[?#]", rest)[0]}'

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fer_ros.media.containers import container_of
-from fer_ros.media.urls import shown, without_query
+from fer_ros.media.urls import scheme, shown, without_query
 
 KEPT = 3600.0
 """Seconds for which a fetched recording is kept without being read; its parts are read one after the other."""
@@ -164,7 +164,7 @@ def cache_folder(*names: str) -> Path:
 
 
 def _is_http(url: str) -> bool:
-    return url.lower().startswith(('http://', 'https://'))
+    return scheme(url) in ('http', 'https')
 
 
 def _place(remote: Remote) -> Path:
