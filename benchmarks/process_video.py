@@ -1,7 +1,7 @@
 """Speed of process_video, of the pipeline alone on the same file, and of several processes, in frames/s.
 
     python -m benchmarks.process_video --json process_video.json
-    python -m benchmarks.process_video --repeat 1 --minutes 0.5 --files 4       # a look whether it works
+    python -m benchmarks.process_video --repeat 1 --minutes 0.5 --files 4 --hd 0.2  # a look whether it works
     python -m benchmarks.process_video --memory 60                              # memory with an hour-long recording
 
 The file is the built-in clip (640×480, 30 frames/s, 16 s, up to two faces). The pipeline alone reads it with OpenCV
@@ -9,8 +9,12 @@ and discards the results. Loading the models is not included, except in the rows
 second of processor time do not depend on the load of the machine.
 
 The second table is of one long recording (the clip again and again, H.264 with a key frame every 5 s), one of a quarter
-of its length, and many short ones (2 s), with one worker (without Dask) and with two. Their start is not counted: time
-begins with the first progress. The memory is that of the largest worker at its peak.
+of its length, many short ones (2 s), and one of 1920×1080 at 60 frames/s, with one worker (without Dask) and with two.
+Their start is not counted: time begins with the first progress. The memory is that of the largest worker at its peak.
+
+The limit of the machine is what two programs with one worker each, started together, are faster than one: what two
+workers of a cluster could reach if it cost nothing. The cost of the cluster is the time in which a worker takes an
+order and returns the finished part of a minute, without the analysis.
 """
 
 import argparse
@@ -22,17 +26,25 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
+import av
 import cv2
+import numpy as np
 import psutil
 from tqdm import tqdm
 
 from fer_ros.media.built_in_clip import BuiltInClip
 from fer_ros.media.video_writer import VideoWriter
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
+from fer_ros.perception.seen_frame import SeenFace, SeenFrame
+from fer_ros.recordings.cluster import Cluster
 from fer_ros.recordings.inputs import find_inputs
+from fer_ros.recordings.part_results import FrameRecord, PartResult, from_bytes, to_bytes
 from fer_ros.recordings.processing import process
 from fer_ros.recordings.runs import Workers, process_all
 from fer_ros.recordings.settings import Settings
@@ -48,6 +60,8 @@ def main() -> None:
     parser.add_argument('--minutes', type=float, default=8.0,
                         help='length of the long recording (default: %(default)s)')
     parser.add_argument('--files', type=int, default=20, help='number of short recordings (default: %(default)s)')
+    parser.add_argument('--hd', type=float, default=2.0, metavar='MINUTES',
+                        help='length of the recording of 1920×1080 (default: %(default)s)')
     parser.add_argument('--memory', type=float, metavar='MINUTES',
                         help='measure instead memory with a recording of so many minutes at 10 frames/s')
     parser.add_argument('--json', type=Path)
@@ -60,13 +74,16 @@ def main() -> None:
             print(f'{options.memory:g} min at 10 frames/s, 2 workers: {speed:.1f} frames/s, {memory / 1e6:.0f} MB')
             return
         results = {'one process': _one_process(folder, options.repeat),
-                   'several processes': _several(folder, options.minutes, options.files)}
+                   'several processes': _several(folder, options.minutes, options.files, options.hd),
+                   'limit of the machine': _limit(folder, options.minutes / 4), 'part through Dask ms': _part_ms()}
     print(f'{os.cpu_count()} processors\n\n| | frames/s | frames per second of processor time |\n| --- | --- | --- |')
     for name, best in results['one process'].items():
         print(f'| {name} | {best["frames_per_s"]:.0f} | {best.get("frames_per_processor_s", math.nan):.0f} |')
     print('\n| | frames/s, 1 worker | 2 workers | ratio | memory of a worker |\n| --- | --- | --- | --- | --- |')
     for name, row in results['several processes'].items():
         print(f'| {name} | {row["one"]:.1f} | {row["two"]:.1f} | {row["ratio"]:.2f} | {row["memory_mb"]:.0f} MB |')
+    print(f'\nlimit of the machine: {results["limit of the machine"]:.2f}\n'
+          f'part through Dask: {results["part through Dask ms"]:.0f} ms')
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + '\n')
 
@@ -99,11 +116,13 @@ def _one_process(folder: Path, repeat: int) -> dict:
     return results
 
 
-def _several(folder: Path, minutes: float, files: int) -> dict:
-    """Frames/s of one long recording, of a quarter of it, and of many short ones, with one and with two workers."""
+def _several(folder: Path, minutes: float, files: int, hd_minutes: float) -> dict:
+    """Frames/s of one long recording, a quarter of it, many short ones and one of 1080p60, with one and two workers."""
     inputs = {f'one recording of {minutes:g} min': [_long(folder / 'long.mp4', 60 * minutes)],
               f'one recording of {minutes / 4:g} min': [_long(folder / 'quarter.mp4', 15 * minutes)],
-              f'{files} recordings of 2 s': [_long(folder / f'short{i}.mp4', 2.0) for i in range(files)]}
+              f'{files} recordings of 2 s': [_long(folder / f'short{i}.mp4', 2.0) for i in range(files)],
+              f'one recording of {hd_minutes:g} min, 1920×1080 at 60 frames/s': [
+                  _long(folder / 'hd.mp4', 60 * hd_minutes, 60.0, (1920, 1080))]}
     results = {}
     for name, paths in inputs.items():
         row, memory = {}, 0.0
@@ -159,12 +178,54 @@ class _Memory:
         self._thread.join()
 
 
-def _long(path: Path, seconds: float, rate: float = 30.0) -> Path:
-    clip = BuiltInClip(rate=rate)
-    writer = VideoWriter(path, clip.rate)
-    for i in range(round(seconds * clip.rate)):
-        writer.add(clip.frame(i % len(clip)), i / clip.rate)
+def _limit(folder: Path, minutes: float) -> float:
+    """How many times as fast as one program with one worker two of them are together."""
+    videos = [_long(folder / f'limit{i}.mp4', 60 * minutes) for i in range(2)]
+    alone = _speed(videos[:1], folder / 'alone', 1)[0]
+    with ThreadPoolExecutor() as threads:
+        together = threads.map(lambda i: _speed([videos[i]], folder / f'together{i}', 1)[0], range(2))
+        return sum(together) / alone
+
+
+def _part_ms() -> float:
+    """Milliseconds (median) in which a worker takes an order and returns a part of a minute, and it is read here."""
+    cluster, times = Cluster(1), []
+    try:
+        for i in range(21):
+            start = time.perf_counter()
+            from_bytes(cluster.submit(_part, i, f'part{i}', (), 0).result())
+            times.append(time.perf_counter() - start)
+    finally:
+        cluster.close()
+    return 1000 * median(times[1:])
+
+
+def _part(number: int) -> bytes:
+    face = SeenFace((100.0, 100.0, 120.0, 120.0), 0.9, 0.0, 0.8, 0)
+    seen = SeenFrame(640, 480, (face,), np.full((1, 7), 1 / 7, np.float32))
+    return to_bytes(PartResult(number, (FrameRecord(0, 0, 0, seen=seen),) * 1800))
+
+
+def _long(path: Path, seconds: float, rate: float = 30.0, size: tuple[int, int] = (640, 480)) -> Path:
+    """The clip again and again. It is encoded once; its packets are copied."""
+    clip, once = BuiltInClip(rate=rate), path.with_suffix('.once.mp4')
+    writer = VideoWriter(once, clip.rate)
+    for i in range(min(len(clip), round(seconds * rate))):
+        writer.add(cv2.resize(clip.frame(i), size), i / clip.rate)
     writer.close()
+    with av.open(str(path), 'w') as target:
+        stream, left = None, round(seconds * rate)
+        for start in range(0, left, len(clip)):
+            with av.open(str(once)) as source:
+                video = source.streams.video[0]
+                stream = stream or target.add_stream_from_template(video)
+                shift = round(Fraction(start) / Fraction(rate) / video.time_base)
+                for packet in source.demux(video):
+                    if packet.dts is not None and left > 0:
+                        packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                        target.mux(packet)
+                        left -= 1
+    once.unlink()
     return path
 
 

@@ -1,7 +1,7 @@
 """Processes one recording with the pipeline."""
 
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -184,7 +184,7 @@ class _Source:
 
 
 def with_images(result: PartResult, part: Part, reader: FrameReader | None,
-                settings: Settings) -> Iterator[tuple[FrameRecord, np.ndarray | None]]:
+                settings: Settings) -> Generator[tuple[FrameRecord, np.ndarray | None], None, None]:
     """Yield the records of a part, with their images read again if there is a reader."""
     from fer_ros.recordings.part_analysis import images
     if reader is None:

@@ -5,12 +5,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from fer_ros.perception.face_follower import FaceFollower
+from fer_ros.recordings.ahead import ahead
 from fer_ros.recordings.frame_readers import open_reader
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.joining import Joiner
 from fer_ros.recordings.part_results import PartFileError, PartResult, from_bytes
 from fer_ros.recordings.parts import Part
-from fer_ros.recordings.processing import check_owner, open_outputs, part_store, with_images
+from fer_ros.recordings.processing import AHEAD, check_owner, open_outputs, part_store, with_images
 from fer_ros.recordings.settings import Settings, pipeline_settings
 
 
@@ -109,12 +110,14 @@ class RecordingRun:
             part = self.parts[self._next]
             result = self._result(part)
             self._joiner.begin_part(result.report)
-            for record, image in with_images(result, part, self._reader if self._draws else None, self._settings):
-                self._joiner.add(record, image)
-                if self._joiner.complete:
-                    break
-                if stopped():
-                    return
+            frames = with_images(result, part, self._reader if self._draws else None, self._settings)
+            with closing(ahead(frames, AHEAD) if self._draws else frames) as found:
+                for record, image in found:
+                    self._joiner.add(record, image)
+                    if self._joiner.complete:
+                        break
+                    if stopped():
+                        return
             self._joiner.end_part(result.report)
             self._next += 1
 
