@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_ros.emotions import EMOTIONS
+from fer_ros.msfernet import side_light
 from fer_ros.msfernet.blocks import MultiScaleConv, MultiScaleResidualBlock
 from fer_ros.msfernet.weights_file import INPUT_SIZE
 
@@ -25,11 +26,12 @@ class Output(NamedTuple):
     """What the network says of a batch of N faces."""
 
     logits: Tensor
-    """(N, 7) float, in the order of `fer_ros.emotions.EMOTIONS`; softmax makes them the shares of raters."""
+    """(N, 7) float, in the order of `fer_ros.emotions.EMOTIONS`; softmax makes them the shares of raters. Smaller for
+    a face that is lit from one side (`fer_ros.msfernet.side_light`)."""
     fer2013_logits: Tensor
     """(N, 7) float, likewise, of FER2013's own labels."""
     embedding: Tensor
-    """(N, D) float, not negative: the pooled features that both are linear maps of."""
+    """(N, D) float, not negative: the pooled features that both classifiers read."""
 
 
 class MSFERNet(nn.Module):
@@ -84,7 +86,8 @@ class MSFERNet(nn.Module):
         """
         embedding = self.stages(self.stem(faces)).mean((2, 3))
         features = self.dropout(embedding)
-        return Output(self.classifier(features), self.fer2013_classifier(features), embedding)
+        return Output(self.classifier(features) / side_light.temperature(faces), self.fer2013_classifier(features),
+                      embedding)
 
 
 def on_device(network: MSFERNet, device: str | torch.device) -> MSFERNet:

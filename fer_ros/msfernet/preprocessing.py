@@ -35,8 +35,13 @@ def network_input(faces: np.ndarray | Tensor) -> Tensor:
 
 def standardised(faces: Tensor) -> Tensor:
     """The same of (N, 1, H, W) float grey levels, 0 to 255."""
-    top, left = (side // MARGIN for side in faces.shape[2:])
-    middle = faces[:, :, top:faces.shape[2] - top, left:faces.shape[3] - left]
-    mean = middle.mean((2, 3), keepdim=True)
-    deviation = ((middle - mean) ** 2).mean((2, 3), keepdim=True).sqrt()
+    seen = middle(faces)
+    mean = seen.mean((2, 3), keepdim=True)
+    deviation = ((seen - mean) ** 2).mean((2, 3), keepdim=True).sqrt()
     return (faces - mean) / deviation.clamp(min=LEAST_DEVIATION)
+
+
+def middle(faces: Tensor) -> Tensor:
+    """The part of (N, 1, H, W) pictures that shows the face rather than what is beside it."""
+    top, left = (side // MARGIN for side in faces.shape[2:])
+    return faces[:, :, top:faces.shape[2] - top, left:faces.shape[3] - left]
