@@ -25,7 +25,17 @@ def source(made: list | None = None, shape=(480, 640, 3)):
 
 @pytest.fixture
 def state():
-    return LiveState(60.0, '/fer/faces', LiveRecorder(Path('/nonexistent'), RecordingLimits(1, 1.0, 1.0, 1)))
+    recorder = LiveRecorder(Path('/nonexistent'), RecordingLimits(1, 1.0, 1.0, 1))
+    return LiveState(60.0, '/fer/faces', recorder, lambda: 0.0)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Lets requests wait for so many seconds: so long that none is given up, unless that is what is tested."""
+    def patience(seconds: float) -> None:
+        monkeypatch.setattr(jpeg_stream, 'PATIENCE', seconds)
+    patience(60.0)
+    return patience
 
 
 def test_nothing_is_encoded_while_nobody_looks_and_once_for_all_who_do(state):
@@ -68,10 +78,12 @@ def test_the_rate_is_bounded_however_many_ask(state):
                 jpeg = await encoder.after(number)
                 number = jpeg.number if jpeg else number
         tasks = [asyncio.ensure_future(f()) for f in (camera, viewer, viewer, viewer)]
-        await asyncio.sleep(1.0)
+        while encoder.encoded < 15:
+            assert loop.time() - begin < 60
+            await asyncio.sleep(0.02)
         ended = True
         await asyncio.gather(*tasks)
-        assert 2 <= encoder.encoded <= 20 * (loop.time() - begin) + 2
+        assert encoder.encoded <= 20 * (loop.time() - begin) + 2
         encoder.close()
     event_loop.run(run())
 
@@ -82,12 +94,12 @@ def test_there_are_fewer_while_a_video_is_analysed(state, monkeypatch):
 
     async def run():
         encoder = jpeg_stream.JpegStream(state, rate=200.0, width=320, quality=80, busy=lambda: busy[0])
-        loop, number, times = asyncio.get_running_loop(), 0, []
+        loop, number = asyncio.get_running_loop(), 0
+        begin = loop.time()
         for _ in range(3):
             state.picture(1, source())
             number = (await encoder.after(number)).number
-            times.append(loop.time())
-        assert times[2] - times[1] > 0.4
+        assert loop.time() - begin > 0.45, 'two may follow each other at once, where one was late'
         busy[0] = False
         begin, count = loop.time(), encoder.encoded
         for _ in range(4):
@@ -98,15 +110,16 @@ def test_there_are_fewer_while_a_video_is_analysed(state, monkeypatch):
     event_loop.run(run())
 
 
-def test_without_a_new_picture_the_request_ends(state, monkeypatch):
-    monkeypatch.setattr(jpeg_stream, 'PATIENCE', 0.1)
-
+def test_without_a_new_picture_the_request_ends(state, patience):
     async def run():
         encoder = jpeg_stream.JpegStream(state, rate=100.0, width=320, quality=80)
+        patience(0.1)
         assert await encoder.after(0) is None
         assert state.pictures_wanted
+        patience(60.0)
         state.picture(1, source())
         jpeg = await encoder.after(0)
+        patience(0.1)
         assert await encoder.after(jpeg.number) is None
         assert (await encoder.after(0)).number == jpeg.number, 'a second viewer is shown what there is'
         state.forget_picture()
@@ -115,8 +128,8 @@ def test_without_a_new_picture_the_request_ends(state, monkeypatch):
     event_loop.run(run())
 
 
-def test_a_picture_that_cannot_be_read_does_no_harm(state, monkeypatch):
-    monkeypatch.setattr(jpeg_stream, 'PATIENCE', 0.2)
+def test_a_picture_that_cannot_be_read_does_no_harm(state, patience):
+    patience(0.2)
 
     def bad():
         raise ConversionError('unknown encoding')
@@ -125,6 +138,7 @@ def test_a_picture_that_cannot_be_read_does_no_harm(state, monkeypatch):
         encoder = jpeg_stream.JpegStream(state, rate=100.0, width=320, quality=80)
         state.picture(1, bad)
         assert await encoder.after(0) is None
+        patience(60.0)
         state.picture(2, source())
         assert (await encoder.after(0)).stamp_ns == 2
         encoder.close()

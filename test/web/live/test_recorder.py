@@ -43,6 +43,11 @@ def wait(condition) -> None:
         time.sleep(0.01)
 
 
+def over(recorder: LiveRecorder) -> bool:
+    """Whether another recording can be started."""
+    return recorder.state()['state'] == 'empty'
+
+
 def record(recorder: LiveRecorder, frames: int = 10, video: bool = True) -> str:
     """Record; the name of the recording."""
     assert recorder.start(video) == ''
@@ -53,7 +58,7 @@ def record(recorder: LiveRecorder, frames: int = 10, video: bool = True) -> str:
             recorder.picture(START + index * STEP, image(index))
             wait(lambda count=index + 1: recorder.state()['pictures'] >= count)
     recorder.stop()
-    wait(lambda: len(recorder.state()['list']) > before)
+    wait(lambda: len(recorder.state()['list']) > before and over(recorder))
     return recorder.state()['list'][0]['name']
 
 
@@ -69,7 +74,7 @@ def test_markers_are_kept_with_the_recording(tmp_path):
     recorder.mark(5, START + 5 * STEP, 'wrong')
     recorder.unmark(5)
     recorder.stop()
-    wait(lambda: recorder.state()['list'])
+    wait(lambda: recorder.state()['list'] and over(recorder))
     found, = recorder.state()['list']
     assert found['markers'] and not found['video']
     assert recorder.files.file(found['name'], 'markers.csv').read_text() == (
@@ -132,12 +137,14 @@ def test_without_video_and_where_no_image_comes(recorder):
 @pytest.mark.parametrize(('changed', 'text'), [
     ({'size': 3000}, 'maximum size'), ({'seconds': 0.3}, 'maximum length')])
 def test_it_ends_at_its_limits_and_keeps_what_it_has(tmp_path, changed, text):
-    recorder = LiveRecorder(tmp_path, limits(**changed))
+    now = [0.0]
+    recorder = LiveRecorder(tmp_path, limits(**changed), lambda: now[0])
     recorder.start(False)
     for index in range(200):
+        now[0] = 0.01 * index
         recorder.add(frame(index, face('fa', 0.9)))
-        time.sleep(0.005)
-        if not recorder.wants_pictures and recorder.state()['state'] != 'running':
+        wait(lambda count=index + 1: recorder.state()['rows'] >= count or recorder.state()['state'] != 'running')
+        if recorder.state()['state'] != 'running':
             break
     wait(lambda: recorder.state()['list'])
     assert text in recorder.state()['told'] and 10 < index < 199

@@ -1,3 +1,4 @@
+import os
 import signal
 import sys
 import time
@@ -50,6 +51,6 @@ def test_one_that_does_not_end_is_killed(tmp_path, monkeypatch):
     webcam = Webcam(lambda device: ['sh', '-c', 'trap "" INT; echo ready; while :; do sleep 0.1; done'], tmp_path)
     webcam.start(f'{tmp_path}/video0')
     process = webcam._process
-    time.sleep(0.3)
+    wait(lambda: os.pread(webcam._log.fileno(), 100, 0) == b'ready\n')  # it ignores the signal from here on
     webcam.stop()
     assert process.returncode == -signal.SIGKILL

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterable
 
 
-def ended(client: socket.socket, within: float = 5.0) -> bool:
+def ended(client: socket.socket, within: float = 60.0) -> bool:
     """Whether the server ends the connection in time; what it sends before is discarded."""
     client.settimeout(within)
     try:

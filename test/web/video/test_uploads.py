@@ -115,7 +115,7 @@ def test_a_disk_that_fills_is_spared(tmp_path, monkeypatch):
 
 def test_a_browser_that_stops_sending_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(uploads, 'PATIENCE', 0.05)
-    assert refused(tmp_path, MP4, b'x', pause=5.0).status == 408
+    assert refused(tmp_path, MP4, b'x', pause=600.0).status == 408
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(tmp_path):
