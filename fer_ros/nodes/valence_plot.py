@@ -130,9 +130,9 @@ class ValencePlotNode(Node):
         subscribed = self._publisher.get_subscription_count() > 0
         if not subscribed and not self._window:
             return
+        last = self._history.last  # before it is drawn: the stamp tells of no frame that is not in the plot
         picture = self._plot.rolling(self._history, self._now(), self.parameters.seconds)
         if subscribed:
-            last = self._history.last
             stamp = last.stamp_ns if last is not None else 0
             header = Header(frame_id=self._frame_id)
             header.stamp.sec, header.stamp.nanosec = divmod(stamp, 1_000_000_000)

@@ -7,13 +7,14 @@ import pickle
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from harness import PATIENCE, ROOT, Program, Robot
+from harness import PATIENCE, ROOT, Program, Robot, stamp_of
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32, Header, String
@@ -21,6 +22,7 @@ from std_msgs.msg import Float32, Header, String
 from fer_ros.diagnostic_keys import IMAGE_TOPIC
 from fer_ros.emotions import EMOTIONS
 from fer_ros.media.built_in_clip import portraits
+from fer_ros.nodes.fer_node import LOG_PERIOD
 from fer_ros.nodes.image_conversion import to_bgr, to_message
 from fer_ros.results.faces import decode
 
@@ -49,8 +51,16 @@ class Session:
             received.clear()
 
     def part(self):
-        """Show nobody for longer than track_timeout, so that the next face is a new one."""
+        """Show nobody for longer than track_timeout, so that the next face is a new one, and until all before that has
+        been answered."""
         self.robot.show(self.camera, NOBODY, seconds=1.5)
+        self.settle()
+
+    def settle(self):
+        """Wait until the node has answered an image of nobody, and with that all that came before; forget its answers.
+        """
+        self.wait_for_answer(to_message(NOBODY, self.robot.header()))
+        self.robot.spin(0.3)
         self.forget()
 
     def send(self, message):
@@ -59,18 +69,18 @@ class Session:
     def good(self, name='astronaut') -> Image:
         return to_message(self.picture(name), self.robot.header())
 
+    def answers(self, to: Image):
+        """The faces that the node has found in a message, as often as it was answered."""
+        return [frame for frame in (decode(m.data) for m in self.faces) if frame.stamp_ns == stamp_of(to)]
+
     def wait_for_answer(self, to: Image):
         """The faces that the node finds in a message, which is sent until it answers."""
-        wanted = to.header.stamp.sec * 1_000_000_000 + to.header.stamp.nanosec
-
-        def answered():
-            return [frame for frame in map(decode, [m.data for m in self.faces]) if frame.stamp_ns == wanted]
-        for _ in range(100):
+        end = time.monotonic() + PATIENCE
+        while not self.answers(to):
+            assert time.monotonic() < end, f'no answer; the log says {self.program.log}'
             self.send(to)
             self.robot.spin(0.2)
-            if answered():
-                return answered()[-1]
-        raise AssertionError(f'no answer; the log says {self.program.log}')
+        return self.answers(to)[-1]
 
 
 @pytest.fixture(scope='module')
@@ -109,7 +119,9 @@ def test_every_output_speaks_of_the_image_it_was_made_from(session):
     assert frame.primary == frame.faces[0].face_id
     session.robot.wait(lambda: session.emotion and session.valence)
     assert session.emotion[-1].data == frame.faces[0].emotion in EMOTIONS
-    assert session.valence[-1].data == pytest.approx(frame.faces[0].valence, abs=1e-4)
+    # It may have answered more than once, and topics do not keep step.
+    session.robot.wait(lambda: session.valence[-1].data in [
+        pytest.approx(answer.faces[0].valence, abs=1e-4) for answer in session.answers(sent)], 'for the same valence')
     session.robot.wait(lambda: session.annotated)
     picture = session.annotated[-1]
     assert (picture.header, picture.encoding, picture.width, picture.height) == (sent.header, 'bgr8', 512, 512)
@@ -119,6 +131,8 @@ def test_every_output_speaks_of_the_image_it_was_made_from(session):
 
 def test_types_and_quality_of_service(session):
     node = session.robot.node
+    topics = ('emotion', 'valence', 'faces', 'annotated')
+    session.robot.wait(lambda: all(node.count_publishers(f'/fer/{topic}') for topic in topics), 'for the publishers')
     subscription, = node.get_subscriptions_info_by_topic('/image')
     assert subscription.topic_type == 'sensor_msgs/msg/Image'
     assert subscription.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
@@ -139,8 +153,7 @@ def test_best_effort_and_reliable_publishers_both_reach_it(session):
 
 
 def test_without_a_face_an_empty_list_is_published_and_nothing_else(session):
-    session.robot.show(session.camera, NOBODY, seconds=0.5)
-    session.forget()
+    session.settle()
     frame = session.wait_for_answer(to_message(NOBODY, session.robot.header()))
     assert frame.faces == ()
     assert frame.primary is None
@@ -150,8 +163,8 @@ def test_without_a_face_an_empty_list_is_published_and_nothing_else(session):
 
 
 def test_stamp_of_zero_is_kept_and_told_once(session):
-    session.forget()
     for _ in range(3):
+        session.forget()
         sent = session.good()
         sent.header = Header(frame_id='no clock')
         frame = session.wait_for_answer(sent)
@@ -184,12 +197,13 @@ BAD = [image(width=0), image(height=0), image(width=0, height=0, step=0, data=b'
 
 
 def test_it_goes_on_after_bad_frames_and_says_so_once_per_period(session):
-    logged = session.program.log.count('ignored')
+    logged, start = session.program.log.count('ignored'), time.monotonic()
     for number in range(3 * len(BAD)):
         session.send(BAD[number % len(BAD)])
         session.robot.spin(0.05)
     session.robot.wait(lambda: session.program.log.count('ignored') > logged, 'for the log')
-    assert session.program.log.count('ignored') <= logged + 2, '36 bad frames within about 2 s'
+    said = session.program.log.count('ignored') - logged
+    assert said <= 2 + (time.monotonic() - start) / LOG_PERIOD, '36 bad frames within about 2 s'
     line = next(line for line in session.program.log.splitlines() if 'ignored' in line)
     assert line.startswith('[WARN]') and 'frame on /image ignored' in line
     assert any(f'{m.encoding!r} image of {m.width}×{m.height}' in line for m in BAD), line
@@ -210,16 +224,14 @@ def test_an_image_too_long_for_the_detector_ends_nothing(session):
 
 
 def test_when_images_come_too_fast_the_newest_is_answered(session):
-    session.robot.show(session.camera, NOBODY, seconds=0.3)
-    session.forget()
+    session.settle()
     picture = cv2.resize(session.picture('hopper'), (1280, 1500))
     last = None
     for _ in range(60):  # back to back: faster than any camera
         last = to_message(picture, session.robot.header())
         session.send(last)
         session.robot.spin(0.001)
-    wanted = last.header.stamp.sec * 1_000_000_000 + last.header.stamp.nanosec
-    session.robot.wait(lambda: session.faces and decode(session.faces[-1].data).stamp_ns == wanted,
+    session.robot.wait(lambda: session.faces and decode(session.faces[-1].data).stamp_ns == stamp_of(last),
                        'for the last image')
     stamps = [decode(m.data).stamp_ns for m in session.faces]
     assert all(a < b for a, b in itertools.pairwise(stamps))
@@ -236,9 +248,9 @@ def test_compressed_images_and_the_end_on_sigterm(tmp_path):
         for data, answered in ((b'no picture', lambda: 'ignored' in program.log), (portrait, lambda: faces)):
             message = CompressedImage(format='jpeg')
             message.data.frombytes(data)
-            for _ in range(200):
-                if answered():
-                    break
+            end = time.monotonic() + PATIENCE
+            while not answered():
+                assert time.monotonic() < end, program.log
                 message.header = robot.header()
                 camera.publish(message)
                 robot.spin(0.1)
@@ -297,8 +309,7 @@ def test_parameter_file_that_is_not_there():
 @pytest.mark.skipif(not Path('/proc/net/udp').exists(), reason='reads /proc')
 def test_nothing_outside_the_machine_can_connect(session):
     """Ports that DDS listens on are known from the domain; others are of sockets that only send."""
-    inodes = {os.readlink(link)[8:-1] for link in Path(f'/proc/{session.program.process.pid}/fd').iterdir()
-              if os.readlink(link).startswith('socket:')}
+    inodes = {link[8:-1] for link in session.program.open_files if link.startswith('socket:')}
     first = 7400 + 250 * int(os.environ['ROS_DOMAIN_ID'])
     listening = set()
     for table in ('udp', 'udp6', 'tcp', 'tcp6'):

@@ -7,7 +7,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from harness import Program, Robot
+from harness import Program, Robot, stamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -46,9 +46,28 @@ class Managed:
                                SetParameters.Request(parameters=[parameter])).results[0]
 
     def see_faces(self):
-        """Show the scene until an answer about it comes."""
+        """Show the scene until both faces are found in an image that was taken after this call; returns the answer."""
+        return self.see(lambda answer: len(answer['faces']) == 2)
+
+    def see(self, condition):
+        """Show the scene until there is such an answer to an image that was taken after this call; returns it."""
+        since, found = self.robot.now, []
         self.faces.clear()
-        self.robot.show(self.camera, self.picture, until=lambda: any(json.loads(m.data)['faces'] for m in self.faces))
+
+        def seen():
+            found[:] = [answer for answer in self.answers(since) if condition(answer)]
+            return found
+        self.robot.show(self.camera, self.picture, until=seen)
+        return found[-1]
+
+    def answers(self, since):
+        """What has come about images that were taken at `since` (nanoseconds) or later."""
+        answers = [json.loads(message.data) for message in self.faces]
+        return [answer for answer in answers if stamp_of(answer) >= since]
+
+
+def stamp_of(answer):
+    return answer['stamp']['sec'] * 1_000_000_000 + answer['stamp']['nanosec']
 
 
 def scene(size_of_second):
@@ -136,26 +155,22 @@ def test_accepted_parameters(managed, name, value):
 def test_a_parameter_takes_effect_while_running(managed):
     managed.see_faces()
     assert managed.set('detection_confidence', 1.0).successful
-    managed.faces.clear()
-    managed.robot.show(managed.camera, managed.picture,
-                       until=lambda: managed.faces and not json.loads(managed.faces[-1].data)['faces'])
+    managed.see(lambda answer: not answer['faces'])
     assert managed.set('detection_confidence', 0.5).successful
     managed.see_faces()
 
 
 def test_turned_images_are_seen_as_new_ones_and_boxes_are_in_them(managed):
-    managed.see_faces()
-    before = json.loads(managed.faces[-1].data)
+    before = managed.see_faces()
     upright = managed.picture
     managed.picture = np.ascontiguousarray(np.rot90(upright))  # as a camera sees them that is rolled clockwise
     assert managed.set('rotate', 90).successful
     try:
         managed.see_faces()
-        managed.see_faces()
+        after = managed.see_faces()
     finally:
         managed.picture = upright
         assert managed.set('rotate', 0).successful
-    after = json.loads(managed.faces[-1].data)
     assert after['image'] == before['image'] == {'width': 640, 'height': 480}
     assert not {face['face_id'] for face in before['faces']} & {face['face_id'] for face in after['faces']}
     boxes = [sorted(tuple(face['box'].values()) for face in frame['faces']) for frame in (before, after)]
@@ -175,27 +190,22 @@ def test_description_and_range(managed):
 
 def test_primary_face_does_not_flicker_between_faces_of_similar_size(managed):
     assert managed.set('primary_face', 'largest').successful
-    assert managed.set('track_timeout', 10.0).successful  # on a busy machine a second may pass without a frame
-    managed.see_faces()
-    managed.faces.clear()
-    random = np.random.default_rng(0)
-    managed.robot.show(managed.camera, lambda: scene(random.uniform(1.04, 1.14)), 10.0,
-                       until=lambda: len(managed.faces) >= 60)
-    frames = [json.loads(m.data) for m in managed.faces]
-    assert all(len(frame['faces']) == 2 for frame in frames[-50:])
-    sizes = [frame['faces'][0]['face_id'] for frame in frames]
+    # Ten images per second by their stamps, however long each takes.
+    random, start = np.random.default_rng(0), managed.robot.now - 6_000_000_000
+    frames = [managed.robot.ask(managed.camera, stamped(scene(random.uniform(1.04, 1.14)), start + i * 100_000_000),
+                                managed.faces) for i in range(60)]
+    assert all(len(frame.faces) == 2 for frame in frames[-50:])
+    sizes = [frame.faces[0].face_id for frame in frames]
     assert len(set(sizes)) == 2, 'either face must have been the largest now and then'
-    changes = sum(a['primary'] != b['primary'] for a, b in itertools.pairwise(frames))
+    changes = sum(a.primary != b.primary for a, b in itertools.pairwise(frames))
     assert changes <= 1
-    assert managed.set('track_timeout', 1.0).successful
 
 
 def test_deactivated_it_is_silent_and_activated_it_goes_on(managed):
     assert managed.change(Transition.TRANSITION_DEACTIVATE)
-    managed.robot.spin(0.5)
-    managed.faces.clear()
+    since = managed.robot.now
     managed.robot.show(managed.camera, managed.picture, seconds=1.0)
-    assert not managed.faces
+    assert not managed.answers(since)
     assert managed.change(Transition.TRANSITION_ACTIVATE)
     managed.see_faces()
 
