@@ -86,3 +86,14 @@ CHECK = r'''() => {
 def problems(page) -> list[str]:
     """Those of a page as it is shown now."""
     return page.evaluate(CHECK)
+
+
+def settle(page) -> None:
+    """Wait until no colour changes any more: those of buttons do so gradually."""
+    page.evaluate('''async () => {
+      for (;;) {
+        const changing = document.getAnimations().filter((one) => one instanceof CSSTransition);
+        if (!changing.length) return;
+        await Promise.allSettled(changing.map((one) => one.finished));
+      }
+    }''')

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'nodes'))
 
 from chromium_program import NAMES, PATIENCE_MS, launch, program
+from told import NOTE
 
 
 @pytest.fixture(scope='session')
@@ -34,6 +35,7 @@ class Watched:
         self.errors: list[str] = []
         self.requests: list[str] = []
         context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(NOTE)
         context.on('console', lambda message: self.errors.append(message.text) if message.type == 'error' else None)
         context.on('weberror', lambda error: self.errors.append(str(error.error)))
         context.on('request', lambda request: self.requests.append(request.url))

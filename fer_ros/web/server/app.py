@@ -24,6 +24,9 @@ VIDEO_TAB = 'video'
 """Value of ``tab`` in the address of the page with the tab Video open."""
 GRACE = 2
 """Seconds that responses have to complete when the program exits."""
+RECONNECT = 30.0
+"""Seconds for which a browser may be away until its page is forgotten: it then loads again, and what was being written, a
+pause, or what was unfolded is lost. A browser or a server that stands still for some seconds must not cost that."""
 
 
 class _Server(uvicorn.Server):
@@ -59,7 +62,7 @@ class Server:
         core.app.config.quasar_config['loadingBar']['skipHijack'] = True  # it would show uploads, without a name
         # Without storage_secret NiceGUI sets no cookie and writes no file.
         ui.run_with(application, dark=None, tailwind=False, show_welcome_message=False, favicon=None,
-                    reconnect_timeout=5.0)
+                    reconnect_timeout=RECONNECT)
         guarded = Access(application, token=settings.access_token, allowed_hosts=settings.allowed_hosts.split(),
                          max_body=(settings.upload_megabytes + 1) << 20, port=self.port,
                          camera=settings.visitor_camera)

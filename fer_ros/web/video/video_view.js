@@ -289,7 +289,9 @@ export default {
     },
 
     async keep() {
-      const response = await fetch(this.address("keep"), { method: "POST" });
+      const asked = fetch(this.address("keep"), { method: "POST" });
+      this.keeping = Promise.allSettled([this.keeping, asked]); // results are not removed before they are kept
+      const response = await asked;
       this.keptText = response.ok ? this.texts.session_kept : message(await response.text());
       await this.listSessions();
     },
@@ -394,6 +396,7 @@ export default {
     },
 
     async cancel() {
+      await this.keeping;
       this.problem = "";
       if (this.request) {
         this.request.onloadend = null;

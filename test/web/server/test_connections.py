@@ -222,7 +222,8 @@ def test_the_time_for_a_head_begins_anew_with_each_request():
 
 @pytest.mark.parametrize('attack', ['one header', 'many headers', 'address', 'trailer', 'many trailers', 'no end'])
 def test_heads_are_bounded(site, attack, monkeypatch):
-    monkeypatch.setattr(connections, 'LINGER', PATIENCE)
+    if 'trailer' not in attack:  # then the client ends it, when it has read the answer
+        monkeypatch.setattr(connections, 'LINGER', PATIENCE)
     lines = {'one header': b'A: ' + b'x' * 100_000, 'many headers': b'A: x\r\n' * 20_000, 'no end': b'x' * 100_000}
     head = site.head()[:-2]
     if attack in lines:

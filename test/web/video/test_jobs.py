@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from slow_job import SlowJob
 from video_files import (
     RATE,
     avi_with_playlist,
@@ -57,6 +58,12 @@ def jobs(tmp_path):
     assert not made or list((tmp_path / 'temporary').iterdir()) == []
 
 
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """Lets the processes of jobs wait, with the options of `SlowJob`."""
+    return lambda **options: SlowJob(tmp_path / 'slow', **options).start(monkeypatch)
+
+
 def submit(jobs, owner, path, container='mp4'):
     """Let a file be read that was uploaded; the job's id and folder."""
     job_id, folder = jobs.begin(owner, path.name)
@@ -82,13 +89,16 @@ def failure(jobs, path, container='mp4') -> str:
     return view.message
 
 
-def test_results_are_the_owners_until_dropped(jobs, good):
+def test_results_are_the_owners_until_dropped(jobs, good, slow):
+    slow = slow(first=20)
     jobs = jobs()
     job_id, folder = submit(jobs, 'a', good)
-    seen, working = [], []
-    view = wait(jobs, 'a', lambda view: seen.append(view) or working.append(jobs.working) or view.state in ENDED)
+    seen = []
+    wait(jobs, 'a', lambda view: seen.append(view) or view.frames)
+    assert jobs.working, 'it is known meanwhile that a video is analysed'
+    slow.go_on()
+    view = wait(jobs, 'a', lambda view: seen.append(view) or view.state in ENDED)
     assert view.state == 'done', view
-    assert any(working), 'it is known meanwhile that a video is analysed'
     wait(jobs, 'a', lambda _: not jobs.working)
     assert (view.frames, view.name, view.message) == (30, 'two.mp4', '')
     assert view.seconds == pytest.approx(3.0, abs=0.01)
@@ -249,7 +259,7 @@ def test_limits_of_time_and_memory(jobs, good):
 def process_of(jobs) -> int:
     """Of the job that is worked on."""
     end = time.monotonic() + PATIENCE
-    while not (found := [job.process.pid for job in jobs._jobs.values() if job.process]):
+    while not (found := [job.process.pid for job in list(jobs._jobs.values()) if job.process]):
         assert time.monotonic() < end
         time.sleep(0.02)
     return found[0]
@@ -259,7 +269,7 @@ def gone(pid: int) -> bool:
     """Whether a process has ended."""
     try:
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] == 'Z'
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 
@@ -270,7 +280,8 @@ def wait_until(condition) -> None:
         time.sleep(0.02)
 
 
-def test_a_process_that_is_killed_fails_its_job_and_the_next_is_read(jobs, good, tmp_path):
+def test_a_process_that_is_killed_fails_its_job_and_the_next_is_read(jobs, good, tmp_path, slow):
+    slow()
     jobs = jobs()
     submit(jobs, 'a', good)
     pid = process_of(jobs)
@@ -284,7 +295,8 @@ def test_a_process_that_is_killed_fails_its_job_and_the_next_is_read(jobs, good,
     assert wait(jobs, 'b').message == VideoErrors.unreadable
 
 
-def test_cancelled_job_ends_at_once_and_places_are_bounded(jobs, good):
+def test_cancelled_job_ends_at_once_and_places_are_bounded(jobs, good, slow):
+    slow()
     jobs = jobs(count=2)
     _, folder = submit(jobs, 'a', good)
     pid = process_of(jobs)
@@ -300,7 +312,8 @@ def test_cancelled_job_ends_at_once_and_places_are_bounded(jobs, good):
     jobs.begin('c', 'third')
 
 
-def test_what_has_been_analysed_is_read_while_the_rest_is_analysed_and_kept_when_that_is_stopped(jobs):
+def test_what_has_been_analysed_is_read_while_the_rest_is_analysed_and_kept_when_that_is_stopped(jobs, slow):
+    slow(first=40, seconds=0.25)
     jobs = jobs()
     job_id, _ = jobs.begin('a', 'clip')
     jobs.submit(job_id)
@@ -323,9 +336,9 @@ def test_what_has_been_analysed_is_read_while_the_rest_is_analysed_and_kept_when
     assert all(jobs.result('a', job_id, kind)[0].stat().st_size for kind in ('png', 'mp4'))
 
 
-def test_a_process_is_ready_while_a_video_is_chosen(jobs, good, monkeypatch):
+def test_a_process_is_ready_while_a_video_is_chosen(jobs, good, monkeypatch, slow):
     monkeypatch.setenv('FER_ROS_ACCESS_TOKEN', 'a secret of the program')
-    monkeypatch.setattr(jobs_module, 'CHOOSING', 3.0)
+    slow = slow(first=20)
     monkeypatch.setattr(jobs_module, 'AGAIN', 0.0)
     jobs = jobs(ready=True)
     time.sleep(0.3)
@@ -342,20 +355,25 @@ def test_a_process_is_ready_while_a_video_is_chosen(jobs, good, monkeypatch):
     wait_until(lambda: ready() and jobs._ready._wall_s == math.inf)  # it has loaded everything
     assert jobs._ready.pid == pid
     submit(jobs, 'a', good)
-    view = wait(jobs, 'a', lambda view: view.frames)
-    assert process_of(jobs) == pid or view.state == 'done'
+    wait(jobs, 'a', lambda view: view.frames)
+    assert process_of(jobs) == pid
+    slow.go_on()
     assert wait(jobs, 'a').state == 'done'
     wait_until(lambda: gone(pid))
-    wait_until(lambda: jobs._ready is None)  # the owner looks at results
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_module, 'CHOOSING', 1.0)
+        wait_until(lambda: jobs.view('a') and jobs._ready is None)  # the owner looks at results
     jobs.drop('a')
     pid = ready()
+    monkeypatch.setattr(jobs_module, 'CHOOSING', 1.0)
     wait_until(lambda: gone(pid) and jobs._ready is None)  # nobody looks any more
 
 
 def test_who_leaves_and_what_is_old_is_forgotten(jobs, tmp_path):
-    jobs = jobs(away_s=1.0)
+    jobs = jobs()
     _, folder = jobs.begin('a', 'a')
     (folder / 'upload').write_text('half')
+    jobs.limits = replace(jobs.limits, away_s=1.0)
     wait_until(lambda: not folder.exists())
     assert jobs.view('a') is None
 

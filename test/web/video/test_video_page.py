@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 
 from dashboard_harness import PATIENCE, Dashboard
 from playwright.sync_api import Error
+from slow_job import SlowJob
 from video_files import RATE, clip_frames, two_faces, write_video
 
 from fer_ros.tools import process_video
@@ -95,7 +97,8 @@ def frame(page) -> int:
 
 
 def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, temporary, good, expected):
-    with Dashboard(tmp_path / 'log') as dashboard:
+    slow = SlowJob(tmp_path / 'slow', first=40, seconds=0.25)  # the built-in clip alone, so that it can be stopped
+    with Dashboard(tmp_path / 'log', path=slow.folder) as dashboard:
         browser = watch(viewport={'width': 1280, 'height': 800})
         page = open_video(browser, dashboard)
         choose(page, good)
@@ -124,8 +127,9 @@ def test_an_uploaded_video_is_read_played_and_downloaded(watch, tmp_path, tempor
         _a_reload_comes_back_to_the_frame(page)
         _nobody_else_sees_it(watch(), dashboard, [url for url in browser.requests if '/video/' in url])
         _results_are_not_lost_by_accident(page, browser, dashboard, good)
-        for _ in range(2):
-            page.get_by_role('button', name=Video.keep_session).click()
+        page.get_by_role('button', name=Video.keep_session).click()
+        page.get_by_role('region', name=Video.sessions).get_by_role('listitem').first.wait_for()
+        page.get_by_role('button', name=Video.keep_session).click()  # it is kept before results are removed
         page.get_by_role('button', name=Video.another).click()
         page.get_by_role('button', name=Video.remove).click()
         page.get_by_label(Video.upload).wait_for()
@@ -142,8 +146,16 @@ def _unexpected(errors: list[str]) -> list[str]:
     return [error for error in errors if 'the server responded with a status of 4' not in error]
 
 
+VIEW = '''getElement(Number(document.querySelector('.fer-video').closest('[id^=c]').id.slice(1)))'''
+
+
 def done(page) -> None:
+    """Wait until the analysis has ended and the page has all of its results."""
     page.get_by_role('link', name=Video.csv, exact=True).wait_for(timeout=1000 * PATIENCE)
+    page.wait_for_function(f'''() => {{
+      const {{ count, job, session }} = {VIEW};
+      return job?.state === 'done' && count === job.frames && session?.frames === job.frames;
+    }}''')
 
 
 def _sessions_are_opened_again_and_compared(page, browser, watch, dashboard) -> None:
@@ -152,12 +164,14 @@ def _sessions_are_opened_again_and_compared(page, browser, watch, dashboard) -> 
     sessions.get_by_role('listitem').nth(1).wait_for()
     with browser.context.expect_page() as opened:
         sessions.get_by_role('link', name='Open').first.click()
+    opened.value.wait_for_load_state()
     opened.value.get_by_role('heading', level=1, name='faces.mp4').wait_for()
     assert opened.value.locator('polyline').count() == 2 and opened.value.get_by_text('Ada').count() > 0
     for box in sessions.get_by_role('checkbox').all():
         box.check()
     with browser.context.expect_page() as opened:
         sessions.get_by_role('link', name=Video.compare).click()
+    opened.value.wait_for_load_state()
     opened.value.get_by_role('heading', level=1, name='Comparison').wait_for()
     assert opened.value.get_by_role('img').count() == 2
     assert opened.value.get_by_role('row').filter(has_text='mean valence').inner_text().endswith('0.00')
@@ -236,9 +250,14 @@ def _picture_and_line_go_together(page, rows) -> None:
     assert frame(page) == pytest.approx(0.5 * 29, abs=1)
     veil = page.locator('.fer-veil').bounding_box()
     assert veil['x'] == pytest.approx(left + 0.5 * width, abs=width / 29 + 2)
+    page.evaluate('''() => {
+      const button = document.querySelector('.fer-video .fer-main');
+      window.labels = [];
+      new MutationObserver(() => window.labels.push(button.getAttribute('aria-label'))).observe(button, {
+        attributes: true, attributeFilter: ['aria-label'] });
+    }''')
     page.keyboard.press(' ')
-    page.get_by_role('button', name=Video.pause).wait_for()
-    page.get_by_role('button', name=Video.play).wait_for()  # at the end
+    page.wait_for_function('labels => window.labels.join() === labels', arg=f'{Video.pause},{Video.play}')  # at the end
     assert frame(page) == 29
     assert page.locator('.fer-veil').bounding_box()['width'] == pytest.approx(2, abs=1)
 
@@ -348,6 +367,7 @@ def _the_session_is_summed_up_and_noted(page, rows) -> None:
     page.keyboard.press('Home')
     page.keyboard.press('Shift+ArrowRight')
     page.keyboard.press('m')
+    page.wait_for_function("document.activeElement.matches('.fer-markers input')")
     page.keyboard.type('=1+1 <b>smile')
     page.keyboard.press('Enter')
     page.get_by_role('button', name=Video.marker_go.format(time='0:01.0')).wait_for()
@@ -432,7 +452,8 @@ def test_a_video_on_its_side_is_turned_before_it_is_analysed(watch, tmp_path, te
 
 
 def test_files_that_are_not_taken(watch, tmp_path, temporary, good):
-    with Dashboard(tmp_path / 'log', upload_megabytes=1) as dashboard:
+    slow = SlowJob(tmp_path / 'slow')
+    with Dashboard(tmp_path / 'log', path=slow.folder, upload_megabytes=1) as dashboard:
         page = open_video(watch(), dashboard)
         problem = page.get_by_test_id('problem')
         text = tmp_path / 'text.mp4'
@@ -470,7 +491,8 @@ def test_files_that_are_not_taken(watch, tmp_path, temporary, good):
 
 
 def test_a_killed_dashboard_leaves_no_process_and_the_next_one_no_files(watch, tmp_path, temporary):
-    with Dashboard(tmp_path / 'log') as dashboard:
+    slow = SlowJob(tmp_path / 'slow')
+    with Dashboard(tmp_path / 'log', path=slow.folder) as dashboard:
         page = open_video(watch(), dashboard)
         page.get_by_role('button', name=Video.clip).click()
         wait_until(lambda: uploads(temporary))
@@ -489,10 +511,9 @@ def test_a_killed_dashboard_leaves_no_process_and_the_next_one_no_files(watch, t
 
 def readers(parent: int) -> list[int]:
     """The processes of jobs that a dashboard has started."""
-    with open(f'/proc/{parent}/task/{parent}/children') as file:
-        own = file.read().split()
+    own = []
     for task in os.listdir(f'/proc/{parent}/task'):  # a thread starts them
-        with open(f'/proc/{parent}/task/{task}/children') as file:
+        with suppress(FileNotFoundError, ProcessLookupError), open(f'/proc/{parent}/task/{task}/children') as file:
             own += file.read().split()
     return [int(pid) for pid in set(own) if 'job_process' in _command(int(pid))]
 
@@ -501,5 +522,5 @@ def _command(pid: int) -> str:
     try:
         with open(f'/proc/{pid}/cmdline') as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ''

@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 
-from accessibility import problems
+from accessibility import problems, settle
 from chromium_program import PATIENCE_MS, launch, program
 from dashboard_harness import PATIENCE, Dashboard
 
@@ -26,7 +26,7 @@ SEEN = "document.querySelector('.fer-visitor canvas[data-painted]')"
 @pytest.fixture(scope='module')
 def dashboard(tmp_path_factory):
     folder = tmp_path_factory.mktemp('visitors')
-    with Dashboard(folder / 'log', '-p', f'access_token:="{TOKEN}"', visitor_camera=True) as program:
+    with Dashboard(folder / 'log', '-p', f'access_token:="{TOKEN}"', patient=True, visitor_camera=True) as program:
         yield program
         assert program.end() == 0
     assert 'Traceback' not in program.log
@@ -96,19 +96,20 @@ def test_a_visitor_sees_the_own_face_and_nobody_else_does(dashboard, visit, admi
     page = visit()
     page.get_by_role('button', name=Visitor.start).click()
     page.get_by_text(Visitor.running).wait_for()
-    page.get_by_test_id('visitor-f2').wait_for()
-    told = page.get_by_test_id('visitor').inner_text()
-    assert 'f1' in told and '%' in told
+    # Both faces, whose numbers grow where images are so late that they are taken for others.
+    page.wait_for_function("""() => [...document.querySelectorAll('[data-testid^=visitor-f]')].filter(
+        (row) => /^\\s*f\\d+\\s.*%/.test(row.innerText)).length === 2""")
     assert page.evaluate(f'{SEEN}.width') == 2 * 640
     last = page.evaluate(f'{SEEN}.dataset.painted')
     page.wait_for_function(f'Number({SEEN}.dataset.painted) > {last} + 0.5')
+    settle(page)
     assert problems(page) == [], 'for those who see little, use no mouse, or listen'
     third = visit()
     second = admitted.post('/visitor/start').json()['secret']
     assert len(processes(dashboard)) == 2
     third.get_by_role('button', name=Visitor.start).click()
     third.get_by_text(VisitorErrors.full.format(count=2)).wait_for()
-    assert third.get_by_test_id('visitor-f1').count() == 0
+    assert third.locator('[data-testid^=visitor-f]').count() == 0
     state = admitted.get('/live/state').json()
     assert state['frame'] == 0 and state['faces'] == [], 'the visitor is not among the faces of the robot'
     admitted.post('/visitor/stop', headers={'X-Visitor': second})
@@ -129,20 +130,22 @@ def test_a_visitor_sees_the_own_face_and_nobody_else_does(dashboard, visit, admi
 
 def test_without_https_the_page_says_why_there_is_no_camera(visit, dashboard, camera):
     context = camera.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     context.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
     page = context.new_page()
     page.goto(f'{dashboard.url}/?token={TOKEN}')
-    page.get_by_text(Visitor.insecure).wait_for(timeout=PATIENCE_MS)
+    page.get_by_text(Visitor.insecure).wait_for()
     assert page.get_by_role('button', name=Visitor.start).count() == 0
     context.close()
 
 
 def test_a_visitor_who_forbids_the_camera_is_told(chromium, dashboard):
     context = chromium.new_context()  # without a camera
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto(f'{dashboard.url}/?token={TOKEN}')
-    page.get_by_role('button', name=Visitor.start).click(timeout=PATIENCE_MS)
-    page.get_by_role('alert').filter(has_text='camera').wait_for(timeout=PATIENCE_MS)
+    page.get_by_role('button', name=Visitor.start).click()
+    page.get_by_role('alert').filter(has_text='camera').wait_for()
     assert page.get_by_role('alert').inner_text() in (Visitor.denied, Visitor.missing, Visitor.occupied)
     assert processes(dashboard) == []
     context.close()
@@ -156,11 +159,13 @@ def test_only_who_is_let_in_and_comes_from_the_page_has_a_visit(dashboard, admit
     port = urlsplit(dashboard.url).port
     cookies = dict(admitted.cookies)
     for path in ('start', 'frame', 'stop'):
-        assert httpx.post(f'{dashboard.url}/visitor/{path}', headers={'Origin': dashboard.url}).status_code == 401
+        without = httpx.post(f'{dashboard.url}/visitor/{path}', headers={'Origin': dashboard.url}, timeout=PATIENCE)
+        assert without.status_code == 401
         assert admitted.get(f'/visitor/{path}').status_code == 404
         for origin in ('http://evil.example', f'http://evil.example:{port}', 'null'):
             assert admitted.post(f'/visitor/{path}', headers={'Origin': origin}).status_code == 403
-        assert httpx.post(f'{dashboard.url}/visitor/{path}', cookies=cookies).status_code == 403, 'without an origin'
+        without = httpx.post(f'{dashboard.url}/visitor/{path}', cookies=cookies, timeout=PATIENCE)
+        assert without.status_code == 403, 'without an origin'
     assert processes(dashboard) == []
     head = admitted.get('/').headers
     assert head['Permissions-Policy'] == 'camera=(self), microphone=(), geolocation=()'
