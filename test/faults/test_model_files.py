@@ -4,13 +4,12 @@ import os
 import shutil
 
 import pytest
-from harness import ROOT, Program, Robot
+from harness import ROOT, Program, Robot, stamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from std_msgs.msg import String
 
 from fer_ros.media.built_in_clip import portraits
-from fer_ros.results.faces import decode
 
 SHIPPED = ROOT / 'models' / 'msfernet.safetensors'
 
@@ -31,10 +30,10 @@ class Session:
     def probabilities(self) -> tuple[float, ...]:
         """What the node reads in the portrait, whose face is a new one."""
         self.robot.show(self.camera, portraits()['astronaut'] * 0, seconds=1.5)  # longer than track_timeout
-        self.faces.clear()
-        self.robot.show(self.camera, portraits()['astronaut'],
-                        until=lambda: any(decode(message.data).faces for message in self.faces))
-        return next(frame.faces[0].probabilities for frame in map(decode, (m.data for m in self.faces)) if frame.faces)
+        while not (frame := self.robot.ask(self.camera, stamped(portraits()['astronaut'], self.robot.now),
+                                           self.faces)).faces:
+            pass
+        return frame.faces[0].probabilities
 
     def restart(self) -> bool:
         """deactivate, clean up; whether configure succeeds."""

@@ -51,6 +51,10 @@ def test_without_nicegui_the_remedy_is_named(tmp_path):
     assert 'nicegui is not installed: pip install nicegui' in line
 
 
+def page_of(program: Program) -> str:
+    return program.log.split('the page is at ')[1].split()[0]
+
+
 def test_two_signals_end_it_as_quietly_as_one(tmp_path):
     """Ctrl-C under ros2 launch: one comes from the terminal, one from launch."""
     pytest.importorskip('nicegui', reason='nicegui is not installed')
@@ -59,7 +63,8 @@ def test_two_signals_end_it_as_quietly_as_one(tmp_path):
         while 'the page is at' not in program.log:
             assert program.process.poll() is None and time.monotonic() < end, program.log
             time.sleep(0.05)
-        time.sleep(1.0)
+        with urllib.request.urlopen(page_of(program), timeout=PATIENCE):  # the server handles signals by now
+            pass
         for _ in range(3):
             program.process.send_signal(signal.SIGINT)
             time.sleep(0.05)
@@ -70,13 +75,13 @@ def test_two_signals_end_it_as_quietly_as_one(tmp_path):
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_quietly_also_while_someone_is_connected_and_nothing_is_left(tmp_path, number):
     pytest.importorskip('nicegui', reason='nicegui is not installed')
-    before = set(ROOT.iterdir())
-    with Program(tmp_path / 'log', module=MODULE, port=0) as program:
+    (tmp_path / 'here').mkdir()
+    with Program(tmp_path / 'log', module=MODULE, folder=tmp_path / 'here', port=0) as program:
         end = time.monotonic() + PATIENCE
         while 'the page is at' not in program.log:
             assert time.monotonic() < end and program.process.poll() is None, program.log
             time.sleep(0.05)
-        url = program.log.split('the page is at ')[1].split()[0]
+        url = page_of(program)
         assert url.startswith('http://127.0.0.1:')
         with urllib.request.urlopen(url, timeout=PATIENCE) as page:
             assert b'fer_ros dashboard' in page.read()
@@ -86,4 +91,4 @@ def test_a_signal_ends_it_quietly_also_while_someone_is_connected_and_nothing_is
         assert program.end(number) == 0
         client.close()
     assert len(program.log.splitlines()) == 1, program.log
-    assert set(ROOT.iterdir()) - before <= {ROOT / '.pytest_cache'}
+    assert not list((tmp_path / 'here').iterdir())

@@ -2,6 +2,7 @@ import fcntl
 import os
 import time
 
+from fer_ros.nodes import shared_memory
 from fer_ros.nodes.shared_memory import MIN_AGE, remove_orphans
 
 NAMES = ('fastrtps_0123456789abcdef', 'fastdds_fedcba9876543210')
@@ -30,8 +31,9 @@ def test_a_segment_whose_owner_lives_stays(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [owned.name, f'{owned.name}_el']
 
 
-def test_a_segment_that_has_just_been_made_stays(tmp_path):
-    segments(tmp_path, age=MIN_AGE / 2)
+def test_a_segment_that_has_just_been_made_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_memory, 'MIN_AGE', 3600.0)
+    segments(tmp_path, age=1800.0)
     assert remove_orphans(tmp_path) == 0
     assert len(list(tmp_path.iterdir())) == 4
 

@@ -2,13 +2,12 @@ import itertools
 import signal
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
 import pytest
-from harness import PATIENCE, ROOT, Program, Robot
-from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
+from harness import PATIENCE, ROOT, Program, Robot, stamp_of
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from fer_ros.nodes.image_conversion import to_bgr
@@ -26,16 +25,18 @@ def source(log, *arguments, **parameters) -> Program:
 
 
 def listen(robot, topic) -> list:
+    """Keeps the images of some seconds in which the test's process does nothing."""
     received = []
-    robot.node.create_subscription(Image, topic, received.append, qos_profile_sensor_data)
+    robot.node.create_subscription(Image, topic, received.append,
+                                   QoSProfile(depth=300, reliability=ReliabilityPolicy.BEST_EFFORT))
     return received
 
 
-def video(path, count, codec='MJPG'):
-    """Frame i is of grey level 10 + i."""
+def video(path, levels, codec='MJPG'):
+    """Frames of these grey levels."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), 30.0, (64, 48))
-    for i in range(count):
-        writer.write(np.full((48, 64, 3), 10 + i, np.uint8))
+    for level in levels:
+        writer.write(np.full((48, 64, 3), level, np.uint8))
     writer.release()
     return path
 
@@ -43,15 +44,14 @@ def video(path, count, codec='MJPG'):
 def test_built_in_clip_in_real_time(robot, tmp_path):
     images = listen(robot, '/clip/image_raw')
     with source(tmp_path / 'log', '-r', '__ns:=/clip', rate=20.0, frame_id='front', width=320, height=240) as program:
-        robot.wait(lambda: images)
-        images.clear()
-        start = time.monotonic()
-        robot.spin(2.0)
-        rate = len(images) / (time.monotonic() - start)
-        assert 10 < rate < 22
-        stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in images]
-        assert all(a < b for a, b in itertools.pairwise(stamps))
-        assert abs(robot.node.get_clock().now().nanoseconds * 1e-9 - stamps[-1]) < 5
+        def stamps():
+            return [stamp_of(message) * 1e-9 for message in images]
+        # Never much faster than it should be; not slower than half, but while the machine is busy with other things.
+        robot.wait(lambda: len(images) > 40 and any(last - first < 2.0 for first, last in zip(
+            stamps(), stamps()[20:], strict=False)), 'for 20 images within two seconds')
+        assert (len(images) - 1) / (stamps()[-1] - stamps()[0]) < 22
+        assert all(a < b for a, b in itertools.pairwise(stamps()))
+        assert abs(robot.now * 1e-9 - stamps()[-1]) < 60
         first = images[0]
         assert (first.header.frame_id, first.encoding, first.width, first.height) == ('front', 'bgr8', 320, 240)
         publisher, = robot.node.get_publishers_info_by_topic('/clip/image_raw')
@@ -61,20 +61,24 @@ def test_built_in_clip_in_real_time(robot, tmp_path):
 
 
 def test_video_file_that_is_not_looped_ends_the_program(robot, tmp_path):
+    """What is late is skipped, a second at most at once: its last four seconds look all alike."""
     images = listen(robot, '/once/image_raw')
-    with source(tmp_path / 'log', '-r', '__ns:=/once', video=video(tmp_path / 'a.avi', 240), loop=False,
+    ramp = [min(10 + 2 * i, 250) for i in range(240)]
+    with source(tmp_path / 'log', '-r', '__ns:=/once', video=video(tmp_path / 'a.avi', ramp), loop=False,
                 reliable=True) as program:
         robot.wait(lambda: program.process.poll() is not None)
         assert program.process.returncode == 0
         assert 'a.avi has ended' in program.log
-    levels = [round(float(to_bgr(m).mean())) for m in images]
-    assert levels == sorted(levels)
-    assert len(levels) > 10
-    assert levels[-1] == pytest.approx(249, abs=5)
+
+    def levels():
+        return [round(float(to_bgr(message).mean())) for message in images]
+    robot.wait(lambda: images and levels()[-1] == pytest.approx(250, abs=5), 'for the end of the video')
+    assert levels() == sorted(levels())
+    assert len(images) > 10
 
 
 def test_video_file_that_ends_half_way_is_looped_with_a_warning(robot, tmp_path):
-    path = video(tmp_path / 'a.avi', 60)
+    path = video(tmp_path / 'a.avi', range(10, 70))
     path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
     images = listen(robot, '/half/image_raw')
     with source(tmp_path / 'log', '-r', '__ns:=/half', video=path) as program:
