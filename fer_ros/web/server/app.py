@@ -25,8 +25,8 @@ VIDEO_TAB = 'video'
 GRACE = 2
 """Seconds that responses have to complete when the program exits."""
 RECONNECT = 30.0
-"""Seconds for which a browser may be away until its page is forgotten: it then loads again, and what was being written, a
-pause, or what was unfolded is lost. A browser or a server that stands still for some seconds must not cost that."""
+"""Seconds for which a browser may be away until its page is forgotten. It then loads again, and a pause, what was being
+written and what was unfolded are lost, which a browser or a server that stands still for a moment must not cost."""
 
 
 class _Server(uvicorn.Server):
