@@ -2,11 +2,30 @@
 
 import fcntl
 import os
+import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 # Domains up to 101 do not overlap with the ephemeral ports of Linux.
 DOMAINS = range(20, 100)
+_ports = list(range(200))
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that no program takes before the test does.
+
+    Those that the system gives out for port 0 it may give to another once they are closed: these are below them, and
+    only of this process by its domain.
+    """
+    first = 10_000 + 200 * int(os.environ['ROS_DOMAIN_ID'])
+    while _ports:
+        port = first + _ports.pop(0)
+        with socket.socket() as tried, suppress(OSError):
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(('127.0.0.1', port))
+            return port
+    raise RuntimeError(f'all ports from {first} to {first + 199} are in use')
 
 
 def reserve() -> int:

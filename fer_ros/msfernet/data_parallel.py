@@ -70,7 +70,7 @@ def peers(count: int, work: Callable[..., None], *arguments) -> Iterator[None]:
     except RuntimeError as error:
         # What gloo raises does not name the cause: a process that is gone.
         for process in others:
-            process.join(10)
+            process.join(60)  # at most: its interpreter ends slowly on a busy machine
         _raise_if_ended(others, error)
         raise
     finally:

@@ -74,8 +74,22 @@ def arguments(tmp_path):
             '--epochs', '4']
 
 
-def start(arguments, out):
-    return subprocess.Popen([sys.executable, '-m', 'fer_ros.msfernet.train', *arguments, '--out', str(out)], cwd=ROOT,
+PAUSING = """if True:
+    import sys
+    from fer_ros.msfernet import train
+    write = train.write_tensors
+    def written(path, *rest):
+        write(path, *rest)
+        if path.name.startswith('checkpoint'):
+            sys.stdin.read()
+    train.write_tensors = written
+    raise SystemExit(train.main())
+"""
+"""The training, which waits after its first checkpoint for what the test does."""
+
+
+def start(arguments, out, program=('-m', 'fer_ros.msfernet.train')):
+    return subprocess.Popen([sys.executable, *program, *arguments, '--out', str(out)], cwd=ROOT, stdin=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
 
 
@@ -100,7 +114,7 @@ def local_addresses_of_listening_sockets(pid):
 def test_a_run_that_was_stopped_resumes_to_the_same_bits(arguments, tmp_path, capsys):
     assert main([*arguments, '--out', str(tmp_path / 'whole')]) == 0
     parts = tmp_path / 'parts'
-    process = start(arguments, parts)
+    process = start(arguments, parts, ('-c', PAUSING))
     wait_for_checkpoint(process, parts)
     others = children(process.pid)
     for pid in (process.pid, *others):

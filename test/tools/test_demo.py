@@ -15,11 +15,13 @@ from types import SimpleNamespace
 
 import cv2
 import pytest
+from ros_domain import free_port
 
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
 from fer_ros.tools import demo
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 180.0
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def start():
     for process in started:
         if process.poll() is None:
             process.terminate()
-            process.communicate(timeout=120)
+            process.communicate(timeout=PATIENCE)
 
 
 def processes_with(text: str) -> list[str]:
@@ -54,7 +56,7 @@ def processes_with(text: str) -> list[str]:
 def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(start, tmp_path):
     output = tmp_path / 'out'
     process = start('--seconds', 6, '--output', output)
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert 'confidence' in out and 'frames/s, latency' in out
     assert {path.name for path in output.iterdir()} == {'annotated.mp4', 'valence.csv', 'valence.png', 'logs'}
@@ -69,11 +71,10 @@ def test_it_shows_a_table_leaves_its_files_and_ends_by_itself(start, tmp_path):
 
 def test_the_page_is_served_until_it_is_interrupted(start, tmp_path):
     pytest.importorskip('nicegui', reason='nicegui is not installed')
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = start('--dashboard', '--port', port, '--output', tmp_path / 'out')
     assert f'http://127.0.0.1:{port} ' in process.stdout.readline()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     frames = 0
     while not frames and time.monotonic() < deadline:
         with urllib.request.urlopen(f'http://127.0.0.1:{port}/live/state', timeout=60) as answer:
@@ -81,7 +82,7 @@ def test_the_page_is_served_until_it_is_interrupted(start, tmp_path):
         time.sleep(0.2)
     assert frames
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert err == ''
     assert not processes_with(f'port:={port}')
@@ -98,8 +99,7 @@ def process_of(module: str, among: list[int]) -> int | None:
 @pytest.mark.parametrize('module', ['video_source', 'fer_node'])
 def test_the_page_outlives_the_camera_and_the_node_which_come_back(start, tmp_path, module):
     pytest.importorskip('nicegui', reason='nicegui is not installed')
-    with socket.create_server(('127.0.0.1', 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     process = start('--dashboard', '--port', port, '--output', tmp_path / 'out')
     assert f'http://127.0.0.1:{port} ' in process.stdout.readline()
 
@@ -111,23 +111,28 @@ def test_the_page_outlives_the_camera_and_the_node_which_come_back(start, tmp_pa
         return [int(pid) for pid in Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()]
 
     def wait_until(condition) -> None:
-        end = time.monotonic() + 120
+        end = time.monotonic() + PATIENCE
         while not condition():
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.2)
     wait_until(lambda: state()['frame'] > 10)
     page = process_of('dashboard', children())
+    started = time.monotonic()
     for delay in (1, 2):
         frames = state()['frame']
         killed = process_of(module, children())
         os.kill(killed, signal.SIGKILL)
-        assert process.stdout.readline() == f'{module} was killed by SIGKILL; starting it again in {delay} s\n'
+        line = process.stdout.readline()
+        # On a slow machine the second comes so late that it counts as the first.
+        delays = {delay, 1} if time.monotonic() - started > demo.STABLE else {delay}
+        assert line in [f'{module} was killed by SIGKILL; starting it again in {delay} s\n' for delay in delays]
+        started = time.monotonic()
         wait_until(lambda before=killed: process_of(module, children()) not in (None, before))
         wait_until(lambda before=frames: state()['frame'] > before + 10 or state()['epoch'] > 1)
         wait_until(lambda: state()['status']['level'] != 'error')
     assert process_of('dashboard', children()) == page
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and err == ''
     assert not processes_with(f'port:={port}')
 
@@ -157,14 +162,14 @@ def test_a_port_in_use_ends_it_with_one_line(start, tmp_path):
     pytest.importorskip('nicegui', reason='nicegui is not installed')
     with socket.create_server(('127.0.0.1', 0)) as other:
         process = start('--dashboard', '--video', 'none', '--port', other.getsockname()[1], '--output', tmp_path)
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert err.startswith('demo: dashboard exited: cannot listen on host 127.0.0.1') and err.count('\n') == 1
 
 
 def test_a_missing_video_ends_it_with_one_line(start, tmp_path):
     process = start('--video', '/no/such/video.mp4', '--output', tmp_path / 'out')
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert err == ('demo: video_source exited: no video at /no/such/video.mp4: give a camera number, a video file '
                    'or an image folder\n')
@@ -174,12 +179,12 @@ def test_a_missing_video_ends_it_with_one_line(start, tmp_path):
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_it_started(start, tmp_path, number):
     process = start('--output', tmp_path / 'out')
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not processes_with(f'{tmp_path}/out/annotated.mp4') and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_with(str(tmp_path))
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert err == ''
     assert not processes_with(str(tmp_path))
@@ -217,11 +222,14 @@ def test_a_signal_while_a_process_starts_leaves_none_behind(tmp_path, monkeypatc
 def test_a_process_that_does_not_end_is_killed_with_its_group(tmp_path, monkeypatch):
     monkeypatch.setattr(demo, 'GRACE', 0.5)
     processes = demo.Processes(tmp_path, dict(os.environ))
-    stubborn = subprocess.Popen(['sh', '-c', 'trap "" INT; sleep 600 & wait; sleep 600'], start_new_session=True)
+    stubborn = subprocess.Popen(['sh', '-c', 'trap "" INT; echo stubborn; sleep 600 & wait; sleep 600'],
+                                start_new_session=True, stdout=subprocess.PIPE)
     processes._running['stubborn'] = stubborn
-    time.sleep(0.3)
-    processes.end()
-    assert stubborn.wait(30) == -signal.SIGKILL
+    with stubborn.stdout as said:
+        assert said.readline() == b'stubborn\n'
+        processes.end()
+        assert stubborn.wait(PATIENCE) == -signal.SIGKILL
+        assert said.read() == b'', 'open as long as one of the group lives'
 
 
 def test_what_the_user_has_set_stays_but_for_the_range_of_discovery(monkeypatch):
