@@ -52,8 +52,8 @@ class Session:
 def session(tmp_path_factory):
     robot = Robot()
     with Program(tmp_path_factory.mktemp('camera') / 'fer.log', '-r', 'image:=image_raw', detector='full', max_faces=64,
-                 warn_image_age=1.0, error_image_age=0.0, warn_latency=0.0, error_latency=0.0, warn_rate=0.0, error_rate=0.0,
-                 warn_drops=0.0) as program:
+                 warn_image_age=1.0, error_image_age=0.0, warn_latency=0.0, error_latency=0.0, warn_rate=0.0,
+                 error_rate=0.0, warn_drops=0.0) as program:
         session = Session(program, robot)
         robot.wait(lambda: session.camera.get_subscription_count() == 1, 'for the node')
         yield session
@@ -75,7 +75,8 @@ def test_camera_that_is_killed_and_started_again(session, tmp_path):
         session.robot.wait(lambda: session.reported(Level.WARN, 'no image for'), 'for the warning')
         session.messages.clear()
     with source(tmp_path, 'second') as second:
-        session.robot.wait(lambda: [f for f in session.frames if f.faces and f.frame_id == 'second'], 'for the second camera')
+        session.robot.wait(lambda: [f for f in session.frames if f.faces and f.frame_id == 'second'],
+                           'for the second camera')
         names = [name for name, _ in itertools.groupby(frame.frame_id for frame in session.frames)]
         assert names in (['second'], ['first', 'second']), 'what had come before may be read late'
         session.robot.wait(lambda: session.reported(Level.OK, 'frames/s'), 'for good health again')

@@ -82,9 +82,11 @@ def graph(tmp_path_factory):
         def settled():
             """What the policy lists is there and nothing more comes; or that has been so for long."""
             nonlocal quiet
+            if set(NODES) - set(node.get_node_names()):
+                return False
             before = endpoints()
             robot.spin(2.0)
-            quiet = quiet + 1 if before == endpoints() and not set(NODES) - set(node.get_node_names()) else 0
+            quiet = quiet + 1 if before == endpoints() else 0
             return quiet > 15 or (quiet and all(expected(*key) <= found for key, found in before.items()))
         robot.wait(settled, 'for all nodes')
         yield endpoints()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,12 @@ def run(cluster, folder, out, progress=lambda item, frames, share: None, stopped
 
 
 def worker_processes():
-    return [process for process in psutil.Process().children(recursive=True)
-            if 'spawn_main' in ' '.join(process.cmdline())]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if 'spawn_main' in ' '.join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 def test_the_results_are_those_of_one_process(tmp_path, cluster, folder, expected):
@@ -132,7 +137,9 @@ def test_a_part_that_kills_its_workers_fails_alone(tmp_path, cluster, folder, ex
 
 
 def test_a_file_that_a_worker_does_not_see_goes_to_another(tmp_path, cluster, folder, expected, monkeypatch):
+    end = time.monotonic() + PATIENCE
     while len(workers := cluster.workers()) < 2:  # the test before has killed one
+        assert time.monotonic() < end
         time.sleep(0.1)
     blind = min(workers)
 
@@ -177,6 +184,7 @@ def test_a_run_that_is_stopped_keeps_its_finished_parts(tmp_path, cluster, folde
 def test_a_scheduler_that_is_lost_ends_the_run_in_one_line(tmp_path, folder, monkeypatch):
     """It never had a worker, which is told too."""
     monkeypatch.setattr(cluster_run, 'ALONE', 0.0)
+    monkeypatch.setattr('fer_ros.recordings.cluster.PATIENCE', PATIENCE)
     scheduler = subprocess.Popen(
         [sys.executable, '-m', 'distributed.cli.dask_scheduler', '--host', '127.0.0.1', '--port', '0', '--no-dashboard',
          '--dashboard-address', '127.0.0.1:0'], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
