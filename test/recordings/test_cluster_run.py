@@ -68,12 +68,11 @@ def run(cluster, folder, out, progress=lambda item, frames, share: None, stopped
 
 
 def worker_processes():
-    found = []
-    for process in psutil.Process().children(recursive=True):
+    def is_worker(process):
         with suppress(psutil.NoSuchProcess):
-            if 'spawn_main' in ' '.join(process.cmdline()):
-                found.append(process)
-    return found
+            return 'spawn_main' in ' '.join(process.cmdline())
+        return False
+    return [process for process in psutil.Process().children(recursive=True) if is_worker(process)]
 
 
 def test_the_results_are_those_of_one_process(tmp_path, cluster, folder, expected):
