@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from harness import AGAIN, PATIENCE, Program, Robot, stamp_of
+from harness import PATIENCE, Program, Robot, stamp_of
 from hostile import compressed, pixels, raw
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -116,7 +116,7 @@ class Node:
             header = self.robot.header()
             self.faces.clear()
             camera.publish(good(header))
-            self.robot.spin(AGAIN, until=lambda header=header: self.answers_to(header))
+            self.robot.spin(0.5, until=lambda header=header: self.answers_to(header))
             if any(frame['faces'] for frame in self.answers_to(header)):
                 return
         raise AssertionError(f'it finds no face any more; the log says {self.program.log[-3000:]}')
