@@ -106,7 +106,7 @@ def test_a_visitor_sees_the_own_face_and_nobody_else_does(dashboard, visit, admi
     assert problems(page) == [], 'for those who see little, use no mouse, or listen'
     third = visit()
     second = admitted.post('/visitor/start').json()['secret']
-    assert len(processes(dashboard)) == 2
+    wait_until(lambda: len(processes(dashboard)) == 2)  # a new one has no command line for a moment
     third.get_by_role('button', name=Visitor.start).click()
     third.get_by_text(VisitorErrors.full.format(count=2)).wait_for()
     assert third.locator('[data-testid^=visitor-f]').count() == 0
