@@ -225,6 +225,10 @@ def _number(low: float, high: float, kind: type = int):
     return convert
 
 
+def _described(parameter: str) -> str:
+    return _PARAMETERS[parameter].description.replace('%', '%%')  # as argparse takes its help texts
+
+
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='process_video', description=__doc__.split('\n\n')[0])
     parser.add_argument('inputs', nargs='+', metavar='INPUT',
@@ -263,16 +267,16 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
                         'at each (default: %(default)s)')
     parser.add_argument('--resume', action='store_true',
                         help='skip inputs that were finished with the same settings, and parts of them')
-    parser.add_argument('--model', default='', help=_PARAMETERS['model'].description)
-    parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_PARAMETERS['device'].description)
+    parser.add_argument('--model', default='', help=_described('model'))
+    parser.add_argument('--device', default=_PARAMETERS['device'].default, help=_described('device'))
     runtime = _PARAMETERS['runtime']
-    parser.add_argument('--runtime', default=runtime.default, choices=runtime.choices, help=runtime.description)
+    parser.add_argument('--runtime', default=runtime.default, choices=runtime.choices, help=_described('runtime'))
     parser.add_argument('--precision', default=Settings().precision, choices=_PARAMETERS['precision'].choices,
                         help='of the network in ONNX Runtime; auto takes int8 where it is much faster, so that results '
                         'depend on the processor (default: %(default)s)')
     detector = _PARAMETERS['detector']
-    parser.add_argument('--detector', default=detector.default, choices=detector.choices, help=detector.description)
-    parser.add_argument('--detector-model', default='', help=_PARAMETERS['detector_model'].description)
+    parser.add_argument('--detector', default=detector.default, choices=detector.choices, help=_described('detector'))
+    parser.add_argument('--detector-model', default='', help=_described('detector_model'))
     return parser.parse_args(args)
 
 
