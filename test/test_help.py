@@ -1,4 +1,4 @@
-"""Every program explains itself: argparse takes a lone % in a help text for a format, and fails only when it is shown."""
+"""Every program explains itself: argparse takes a lone % in a help text for a format, and fails only on --help."""
 
 import importlib
 import sys

@@ -65,6 +65,7 @@ class VideoFile:
         self.counted = (-math.inf, math.inf)
         """Presentation times in nanoseconds: from the first on, before the second."""
         self._frame: Any = None
+        self._decoded: Iterator[Any] = iter(())
         self._first_ns: int | None = None
         try:
             self._open(path, containers)
@@ -211,6 +212,9 @@ class VideoFile:
     def close(self) -> None:
         """Release the file."""
         self._frame = None
+        # It refers to this object: the decoder and its frames would stay until Python looks for cycles, which it
+        # seldom does where few objects are large ones.
+        self._decoded = iter(())
         self._stack.close()
 
 

@@ -28,6 +28,8 @@ class FrameConverter:
     def __init__(self, aspect_ratio: float | None = None) -> None:
         self._ratio = float(aspect_ratio or 0)
         self._reformatter = pyav().video.reformatter.VideoReformatter()
+        self._rotation: float | None = None
+        self._matrix: bytes | None = None
 
     def __call__(self, frame: Any) -> np.ndarray:
         """Convert a frame.
@@ -37,13 +39,19 @@ class FrameConverter:
 
         Returns:
             uint8 (H, W, 3) BGR, C-contiguous; oblong pixels are stretched, never shrunk, and the rotation and
-            reflection of its display matrix are applied.
+            reflection of its display matrix are applied. That is read again when the rotation changes.
         """
         width, height = square_pixels(frame.width, frame.height, self._ratio)
         matrix = _MATRICES.get(int(frame.colorspace), _BT709 if frame.height >= _HIGH_DEFINITION else _BT601)
         # More threads cost more processor time than they save.
         image = self._reformatter.reformat(frame, width, height, 'bgr24', src_colorspace=matrix, threads=1).to_ndarray()
-        return np.ascontiguousarray(_upright(image, frame))
+        if frame.rotation != self._rotation:
+            # A frame whose side data were asked for is in a cycle with them, and stays until Python looks for cycles:
+            # hundreds of megabytes of frames if each were asked.
+            self._rotation = frame.rotation
+            data = frame.side_data.get('DISPLAYMATRIX')
+            self._matrix = None if data is None else bytes(data)
+        return np.ascontiguousarray(_upright(image, self._matrix))
 
 
 def square_pixels(width: int, height: int, ratio: float) -> tuple[int, int]:
@@ -54,12 +62,11 @@ def square_pixels(width: int, height: int, ratio: float) -> tuple[int, int]:
     return stretched if stretched[0] * stretched[1] <= MAX_PIXELS else (width, height)
 
 
-def _upright(image: np.ndarray, frame: Any) -> np.ndarray:
-    data = frame.side_data.get('DISPLAYMATRIX')
-    if data is None:
+def _upright(image: np.ndarray, display_matrix: bytes | None) -> np.ndarray:
+    if display_matrix is None:
         return image
     # x' = a x + c y and y' = b x + d y, as fixed-point numbers with 16 bits behind the point
-    (a, b), (c, d) = np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2].tolist()
+    (a, b), (c, d) = np.frombuffer(display_matrix, np.int32).reshape(3, 3)[:2, :2].tolist()
     if abs(a) + abs(d) < abs(b) + abs(c):
         image, a, d = cv2.transpose(image), c, b
     flips = (a < 0, d < 0)

@@ -1,8 +1,10 @@
 """Videos of every codec, with times, rotation and pixels as they occur, whole and damaged."""
 
+import gc
 import socket
 import subprocess
 import sys
+import weakref
 from fractions import Fraction
 
 import cv2
@@ -117,6 +119,32 @@ def test_mirrored_video_of_a_front_camera(tmp_path):
     path = write(tmp_path / 'a.mp4', [image] * 3, prepare=lambda stream: stream.set_display_matrix(mirrored))
     picture = read(path)[0][1][1]
     assert picture[:, 70:].mean() > 200 > 60 > picture[:, :58].mean()
+
+
+def test_upside_down_without_a_rotation(tmp_path):
+    image = grey(0)
+    image[:48] = 255
+    flipped = (65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30)
+    path = write(tmp_path / 'a.mp4', [image] * 3, prepare=lambda stream: stream.set_display_matrix(flipped))
+    assert all(picture[56:].mean() > 200 > 60 > picture[:40].mean() for _, picture in read(path)[0])
+
+
+def test_a_file_that_was_read_is_released_at_once(tmp_path):
+    """Its frames are large and few, so that Python would look for cycles among them too late."""
+    path = write(tmp_path / 'a.mp4', RAMP * 10)
+    gc.collect()
+    gc.disable()
+    try:
+        file = VideoFile(path)
+        while file.advance():
+            file.image()
+        file.close()
+        freed = weakref.ref(file)
+        del file
+        assert freed() is None
+        assert gc.collect() < 10, 'one frame has been asked for its side data'
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(('ratio', 'shape'), [((4, 3), (96, 171)), ((1, 2), (192, 128)), ((1, 1), (96, 128))])
