@@ -75,7 +75,7 @@ def main() -> None:
             return
         results = {'one process': _one_process(folder, options.repeat),
                    'several processes': _several(folder, options.minutes, options.files, options.hd),
-                   'limit of the machine': _limit(folder, options.minutes / 4), 'part through Dask ms': _part_ms()}
+                   'limit of the machine': _limit(folder, folder / 'quarter.mp4'), 'part through Dask ms': _part_ms()}
     print(f'{os.cpu_count()} processors\n\n| | frames/s | frames per second of processor time |\n| --- | --- | --- |')
     for name, best in results['one process'].items():
         print(f'| {name} | {best["frames_per_s"]:.0f} | {best.get("frames_per_processor_s", math.nan):.0f} |')
@@ -178,13 +178,11 @@ class _Memory:
         self._thread.join()
 
 
-def _limit(folder: Path, minutes: float) -> float:
-    """How many times as fast as one program with one worker two of them are together."""
-    videos = [_long(folder / f'limit{i}.mp4', 60 * minutes) for i in range(2)]
-    alone = _speed(videos[:1], folder / 'alone', 1)[0]
+def _limit(folder: Path, video: Path) -> float:
+    """How many times as fast as one program with one worker two of them are together, each on `video`."""
+    alone = _speed([video], folder / 'alone', 1)[0]
     with ThreadPoolExecutor() as threads:
-        together = threads.map(lambda i: _speed([videos[i]], folder / f'together{i}', 1)[0], range(2))
-        return sum(together) / alone
+        return sum(threads.map(lambda i: _speed([video], folder / f'together{i}', 1)[0], range(2))) / alone
 
 
 def _part_ms() -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from msfernet_support import face_set, write_split
+from process_tree import children
 
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.network import MSFERNet
@@ -99,10 +100,9 @@ def wait_for_checkpoint(process, out):
         time.sleep(0.005)
 
 
-def children(pid):
-    """Processes that are part of the training of `pid`."""
-    pids = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
-    return [int(p) for p in pids if 'spawn_main' in Path(f'/proc/{p}/cmdline').read_text()]
+def siblings(pid):
+    """The other processes of the training of `pid`."""
+    return [child for child in children(pid) if 'spawn_main' in Path(f'/proc/{child}/cmdline').read_text()]
 
 
 def local_addresses_of_listening_sockets(pid):
@@ -116,7 +116,7 @@ def test_a_run_that_was_stopped_resumes_to_the_same_bits(arguments, tmp_path, ca
     parts = tmp_path / 'parts'
     process = start(arguments, parts, ('-c', PAUSING))
     wait_for_checkpoint(process, parts)
-    others = children(process.pid)
+    others = siblings(process.pid)
     for pid in (process.pid, *others):
         assert set(local_addresses_of_listening_sockets(pid)) <= {'0100007F'}, 'open to other machines'
     process.send_signal(signal.SIGINT)
@@ -135,7 +135,7 @@ def test_a_killed_process_ends_the_run_with_one_line(arguments, tmp_path):
     arguments[-1] = '1000'
     process = start(arguments, tmp_path / 'run')
     wait_for_checkpoint(process, tmp_path / 'run')
-    os.kill(children(process.pid)[0], signal.SIGKILL)
+    os.kill(siblings(process.pid)[0], signal.SIGKILL)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     # Python adds a warning about the lock of the killed one's progress bar.

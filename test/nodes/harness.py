@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from process_tree import children
 from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -218,15 +219,6 @@ class Robot:
         future = self.start_call(service_type, name, request)
         self.wait(future.done, f'for the answer of {name}')
         return future.result()
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process has started."""
-    found = []
-    for task in Path(f'/proc/{pid}/task').iterdir():
-        with suppress(FileNotFoundError):  # the thread has ended
-            found += map(int, (task / 'children').read_text().split())
-    return found
 
 
 def stamp_of(message) -> int:

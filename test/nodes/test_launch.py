@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import PATIENCE, ROOT, Robot, children
+from harness import PATIENCE, ROOT, Robot
+from process_tree import children
 from rcl_interfaces.srv import GetParameters
 from std_msgs.msg import String
 

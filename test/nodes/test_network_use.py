@@ -11,7 +11,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from harness import PATIENCE, ROOT, Robot, children
+from harness import PATIENCE, ROOT, Robot
+from process_tree import children
 from std_msgs.msg import String
 
 from fer_ros.media.built_in_clip import portraits

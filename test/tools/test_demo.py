@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import cv2
 import pytest
+from process_tree import children
 from ros_domain import free_port
 
 from fer_ros.fastdds import PROFILE_VARIABLES, profile_variable
@@ -107,30 +108,27 @@ def test_the_page_outlives_the_camera_and_the_node_which_come_back(start, tmp_pa
         with urllib.request.urlopen(f'http://127.0.0.1:{port}/live/state', timeout=60) as answer:
             return json.load(answer)
 
-    def children() -> list[int]:
-        return [int(pid) for pid in Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()]
-
     def wait_until(condition) -> None:
         end = time.monotonic() + PATIENCE
         while not condition():
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.2)
     wait_until(lambda: state()['frame'] > 10)
-    page = process_of('dashboard', children())
+    page = process_of('dashboard', children(process.pid))
     started = time.monotonic()
     for delay in (1, 2):
         frames = state()['frame']
-        killed = process_of(module, children())
+        killed = process_of(module, children(process.pid))
         os.kill(killed, signal.SIGKILL)
         line = process.stdout.readline()
         # On a slow machine the second comes so late that it counts as the first.
         delays = {delay, 1} if time.monotonic() - started > demo.STABLE else {delay}
         assert line in [f'{module} was killed by SIGKILL; starting it again in {delay} s\n' for delay in delays]
         started = time.monotonic()
-        wait_until(lambda before=killed: process_of(module, children()) not in (None, before))
+        wait_until(lambda before=killed: process_of(module, children(process.pid)) not in (None, before))
         wait_until(lambda before=frames: state()['frame'] > before + 10 or state()['epoch'] > 1)
         wait_until(lambda: state()['status']['level'] != 'error')
-    assert process_of('dashboard', children()) == page
+    assert process_of('dashboard', children(process.pid)) == page
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and err == ''

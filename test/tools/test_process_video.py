@@ -18,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from process_tree import children
 
 from fer_ros.recordings.inputs import find_inputs
 from fer_ros.recordings.processing import Settings, finished
@@ -170,26 +171,22 @@ def test_ctrl_c_ends_the_workers_and_keeps_parts_with_which_one_process_goes_on(
 def test_sigterm_ends_all_processes(tmp_path, long_video):
     process = start(long_video, '--output', tmp_path / 'out')
     wait(lambda: rows(tmp_path / 'out' / 'long.partial.csv'), process)
-    children = _children(process.pid)
-    assert children
+    started = children(process.pid)
+    assert started
     process.terminate()
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     end = time.monotonic() + PATIENCE  # multiprocessing's own helper ends after its parent
-    while any(Path(f'/proc/{child}').exists() for child in children):
+    while any(Path(f'/proc/{child}').exists() for child in started):
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def _children(pid):
-    return [int(child) for child in Path(f'/proc/{pid}/task/{pid}/children').read_text().split()]
 
 
 def test_a_process_that_dies_fails_one_input(tmp_path, frames, long_video):
     out = tmp_path / 'out'
     process = start(long_video, write_video(tmp_path / 'z.mp4', frames), '--output', out, '--jobs', 1)
     wait(lambda: (out / 'long.partial.csv').exists(), process)
-    worker = next(c for c in _children(process.pid)
+    worker = next(c for c in children(process.pid)
                   if b'spawn_main' in Path(f'/proc/{c}/cmdline').read_bytes())
     os.kill(worker, signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
