@@ -6,15 +6,17 @@ operation, and give way more gracefully where other programs want a core.
 
 import multiprocessing
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 
 import torch
 from torch import Tensor, distributed
+
+from fer_ros.child_signals import sigint_for_the_parent
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ def peers(count: int, work: Callable[..., None], *arguments) -> Iterator[None]:
         port = server.getsockname()[1]
         store = distributed.TCPStore('127.0.0.1', port, count, is_master=True, wait_for_workers=False,
                                      master_listen_fd=server.detach())
-    others = [context.Process(target=_other, args=(Peer(index, count), port, work, arguments), daemon=True)
-              for index in range(1, count)]
-    for process in others:
-        process.start()
+    others: list[SpawnProcess] = []
     try:
+        with sigint_for_the_parent():
+            for index in range(1, count):
+                process = context.Process(target=_other, args=(Peer(index, count), port, work, arguments), daemon=True)
+                process.start()
+                others.append(process)
         while not store.check([_key(index) for index in range(1, count)]):
             _raise_if_ended(others)
             time.sleep(0.01)
@@ -102,7 +106,6 @@ def _joined(peer: Peer, store: distributed.Store) -> Iterator[None]:
 
 
 def _other(peer: Peer, port: int, work: Callable[..., None], arguments: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     store = distributed.TCPStore('127.0.0.1', port, peer.count, is_master=False, wait_for_workers=False)
     store.set(_key(peer.index), '')
     with _joined(peer, store):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from fer_ros.child_signals import sigint_for_the_parent
 from fer_ros.perception import PipelineError
 from fer_ros.recordings.inputs import Input, InputError
 from fer_ros.recordings.outcomes import Ended, Outcome, PoolError, Progress, told
@@ -46,17 +47,14 @@ class ChildProcesses:
         return bool(self._waiting or self._workers)
 
     def step(self, progress: Progress, ended: Ended, timeout: float) -> None:
-        """Begin what can be begun, wait for up to `timeout` seconds, and say what has happened.
+        """Say what has happened, begin what can be begun, and wait for up to `timeout` seconds for more.
 
         Raises:
             PoolError: no input can be processed.
         """
-        while self._waiting and len(self._workers) < self._jobs:
-            self._workers.append(_Worker(self._waiting.pop(0), *self._arguments))
         if self._stopped:
             for worker in self._workers:
                 worker.stop()
-        wait([w.connection for w in self._workers] + [w.process.sentinel for w in self._workers], timeout=timeout)
         for worker in list(self._workers):
             outcome = worker.look(progress)
             if outcome is None:
@@ -67,6 +65,11 @@ class ChildProcesses:
             else:
                 worker.end()
                 self._workers.remove(worker)
+        while self._waiting and len(self._workers) < self._jobs:
+            self._workers.append(_Worker(self._waiting.pop(0), *self._arguments))
+        # At the end: whether a process has ended because the program is to stop, the caller knows before it looks.
+        if self._workers:
+            wait([w.connection for w in self._workers] + [w.process.sentinel for w in self._workers], timeout=timeout)
 
     def stop(self) -> None:
         """Begin no further input, and save the partial results of those that have begun."""
@@ -88,7 +91,8 @@ class _Worker:
         context = multiprocessing.get_context('spawn')
         self.connection, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, folder, settings, resume), daemon=True)
-        self.process.start()
+        with sigint_for_the_parent():
+            self.process.start()
         other.close()
         self._told_to_stop = 0.0
         self.begin(item)
@@ -138,8 +142,6 @@ class _Worker:
 
 def _work(connection: Connection, folder: Path, settings: Settings, resume: bool) -> None:
     """Run in the process: handle one input after the other until the connection is closed."""
-    # The terminal sends SIGINT to all processes; the main program handles it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         pipeline = create_pipeline(settings)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from typing import Any
 
+from fer_ros.child_signals import sigint_for_the_parent
 from fer_ros.recordings.outcomes import PoolError
 
 INSTALL = 'pip install distributed==2026.8.0'
@@ -33,7 +34,7 @@ class Cluster:
         dashboard: port of Dask's dashboard on this computer; 0: none.
 
     Raises:
-        PoolError: Dask is missing, or the scheduler does not answer.
+        PoolError: Dask is missing, the worker processes do not start, or the scheduler does not answer.
     """
 
     def __init__(self, jobs: int, scheduler: str = '', dashboard: int = 0) -> None:
@@ -72,10 +73,15 @@ class Cluster:
             raise PoolError('the dashboard of Dask needs Bokeh: pip install bokeh, or leave out --dask-dashboard')
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix='fer_ros_dask_',
                                                                        ignore_cleanup_errors=True))
-        cluster = LocalCluster(
-            n_workers=jobs, threads_per_worker=1, processes=True, host='127.0.0.1', protocol='tcp://', memory_limit=0,
-            local_directory=folder, silence_logs=logging.CRITICAL, preload=['fer_ros.recordings.worker_preload'],
-            scheduler_kwargs={'dashboard': bool(dashboard), 'dashboard_address': f'127.0.0.1:{dashboard}'})
+        try:
+            with sigint_for_the_parent():  # the thread that starts the workers, later ones too, is started here
+                cluster = LocalCluster(
+                    n_workers=jobs, threads_per_worker=1, processes=True, host='127.0.0.1', protocol='tcp://',
+                    memory_limit=0, local_directory=folder, silence_logs=logging.CRITICAL,
+                    scheduler_kwargs={'dashboard': bool(dashboard), 'dashboard_address': f'127.0.0.1:{dashboard}'})
+        except (RuntimeError, OSError) as error:
+            raise PoolError(f'{jobs} worker processes cannot be started on this computer ({error}): give a smaller '
+                            '--jobs; 1 works without Dask') from error
         self._local = self._stack.enter_context(cluster)
         return cluster.scheduler_address
 

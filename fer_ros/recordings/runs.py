@@ -62,12 +62,17 @@ def process_all(items: Sequence[Input], folder: Path, settings: Settings, worker
             # Late: without a cluster nothing of Dask is imported, which takes a second.
             from fer_ros.recordings.cluster import Cluster
             from fer_ros.recordings.cluster_run import ClusterRun
-            cluster = Cluster(workers.jobs, workers.scheduler, workers.dashboard)
             try:
-                runs.append(ClusterRun(files, folder, settings, cluster, resume, tell))
-            except BaseException:
-                cluster.close()
-                raise
+                cluster = Cluster(workers.jobs, workers.scheduler, workers.dashboard)
+            except PoolError:
+                if not stopped():  # the signal may have ended the workers too
+                    raise
+            else:
+                try:
+                    runs.append(ClusterRun(files, folder, settings, cluster, resume, tell))
+                except BaseException:
+                    cluster.close()
+                    raise
         while any(run.busy for run in runs):
             if stopped():
                 for run in runs:

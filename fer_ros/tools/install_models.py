@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fer_ros.atomic_files import write_file
 from fer_ros.perception.detector_models import IN_WHEEL, MODELS, WHEEL, user_folder
+from fer_ros.tools.terminal import ends_on_ctrl_c
 
 WHEEL_SHA256 = '956eb1ebc275c629e61b085b2cab89c3a5b9e93bad1bb107348d98dafb5a4bb5'
 """Of the file that `_TARGET` names. The models are the same in all wheels of this release."""
@@ -35,6 +36,7 @@ class InstallError(Exception):
     """The models could not be installed; the text says why, and what to do."""
 
 
+@ends_on_ctrl_c('install_models')
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
     parser = argparse.ArgumentParser('install_models', description='Install the face detector models of MediaPipe '

@@ -22,6 +22,7 @@ from fer_ros.perception import PipelineError
 from fer_ros.perception.cropping import FRAMING, BoxFraming, KeypointFraming, crop_faces, eyes_and_mouth
 from fer_ros.perception.detection import DETECTORS, Detection, FaceDetector, create_detector
 from fer_ros.perception.recognition import EmotionRecognizer
+from fer_ros.tools.terminal import ends_on_ctrl_c
 
 ENLARGED = 4
 BORDER = 0.5
@@ -66,6 +67,7 @@ def accuracy(recognizer: EmotionRecognizer, crops: np.ndarray, labels: np.ndarra
     return float((decide(probabilities) == labels).mean()), float(-np.log(np.maximum(of_label, 1e-9)).mean())
 
 
+@ends_on_ctrl_c('measure_framing')
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog='python -m fer_ros.tools.measure_framing', description=__doc__)

@@ -28,13 +28,14 @@ from fer_ros.recordings.recordings_table import write_table
 from fer_ros.recordings.remote_output import RemoteOutput
 from fer_ros.recordings.runs import Outcome, PoolError, Workers, process_all
 from fer_ros.results import faces_parquet
-from fer_ros.tools.terminal import replace_unprintable, visible
+from fer_ros.tools.terminal import ends_on_ctrl_c, replace_unprintable, visible
 
 _PARAMETERS = by_name(FER_NODE)
 _SKIPPED = 10
 """Files that are named of those skipped in folders."""
 
 
+@ends_on_ctrl_c('process_video')
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
     replace_unprintable()
@@ -98,9 +99,16 @@ def _deliver(remote: RemoteOutput, parquet: bool) -> int:
             remote.without_parquet()
         remote.push()
     except OSError as error:
-        return _fail(f'{error}: the results are in {remote.folder}, and the next run with this --output moves them')
+        return _fail(f'{error}: {_kept(remote)}')
+    except KeyboardInterrupt:
+        _fail(f'interrupted: {_kept(remote)}')
+        return 130
     remote.close()
     return 0
+
+
+def _kept(remote: RemoteOutput) -> str:
+    return f'the results are in {remote.folder}, and the next run with this --output moves them'
 
 
 def _default_jobs(items: Sequence[Input]) -> int:

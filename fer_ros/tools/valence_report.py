@@ -15,9 +15,10 @@ from fer_ros.atomic_files import write_file
 from fer_ros.drawing.study_report import study_report
 from fer_ros.media.file_names import without_errno
 from fer_ros.recordings.study_files import StudyError, read_groups, read_study
-from fer_ros.tools.terminal import replace_unprintable, visible
+from fer_ros.tools.terminal import ends_on_ctrl_c, replace_unprintable, visible
 
 
+@ends_on_ctrl_c('valence_report')
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point."""
     replace_unprintable()

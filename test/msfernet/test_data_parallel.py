@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from msfernet_support import face_set, write_split
-from process_tree import children
+from process_tree import children, gone, signalled
 
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.network import MSFERNet
@@ -89,9 +89,9 @@ PAUSING = """if True:
 """The training, which waits after its first checkpoint for what the test does."""
 
 
-def start(arguments, out, program=('-m', 'fer_ros.msfernet.train')):
+def start(arguments, out, program=('-m', 'fer_ros.msfernet.train'), **kwargs):
     return subprocess.Popen([sys.executable, *program, *arguments, '--out', str(out)], cwd=ROOT, stdin=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+                            stderr=subprocess.PIPE, text=True, **kwargs)
 
 
 def wait_for_checkpoint(process, out):
@@ -129,6 +129,15 @@ def test_a_run_that_was_stopped_resumes_to_the_same_bits(arguments, tmp_path, ca
     assert metadata == expected_metadata
     assert all(torch.equal(tensors[name], value) for name, value in expected.items())
     assert [json.loads(line)['epoch'] for line in (parts / 'metrics.jsonl').read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_ctrl_c_while_the_other_process_starts_ends_both(arguments, tmp_path):
+    process = start(arguments, tmp_path / 'run', ('-c', signalled('fer_ros.msfernet.train', signal.SIGINT)),
+                    start_new_session=True)
+    error = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert 'go on with --resume' in error and 'Traceback' not in error
+    assert gone(process.pid, 120)
 
 
 def test_a_killed_process_ends_the_run_with_one_line(arguments, tmp_path):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from process_tree import children
+from process_tree import children, gone, signalled
 
 from fer_ros.recordings.inputs import find_inputs
 from fer_ros.recordings.processing import Settings, finished
@@ -30,17 +30,24 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 180.0
 LONG = 200
 INTERRUPTED = """if True:
-    import os, signal
+    import os, signal, threading
+    from fer_ros.recordings.cluster_run import ClusterRun
     from fer_ros.recordings.part_store import PartStore
     from fer_ros.tools.process_video import main
-    save = PartStore.save
+    save, stop = PartStore.save, ClusterRun.stop
+    sent, stopping = threading.Lock(), threading.Event()
     def saved(*arguments):
         save(*arguments)
-        os.killpg(0, signal.SIGINT)
-    PartStore.save = saved
+        if sent.acquire(blocking=False):
+            os.killpg(0, signal.SIGINT)
+        stopping.wait()
+    def stopped(run):
+        stopping.set()
+        stop(run)
+    PartStore.save, ClusterRun.stop = saved, stopped
     raise SystemExit(main())
 """
-"""process_video, and Ctrl-C in its terminal as soon as a part is finished, before the others can be."""
+"""process_video, and Ctrl-C in its terminal as soon as a part is finished, which the run goes on with only after it."""
 
 
 def start(*arguments, program=('-m', 'fer_ros.tools.process_video'), **kwargs):
@@ -154,18 +161,53 @@ def test_ctrl_c_ends_the_workers_and_keeps_parts_with_which_one_process_goes_on(
     assert process.returncode == 130
     assert err.splitlines() == [f'interrupted: finished inputs and partial CSV files are in {out}; continue with '
                                 '--resume']
-    end = time.monotonic() + PATIENCE  # multiprocessing's own helper ends after its parent
-    with suppress(ProcessLookupError):
-        while time.monotonic() < end:
-            os.killpg(process.pid, 0)
-            time.sleep(0.05)
-    assert time.monotonic() < end
+    assert gone(process.pid, PATIENCE)
     kept = {path.name: path.stat().st_mtime_ns for path in (out / '.parts' / 'a').iterdir()}
     assert kept and not (out / 'a.csv').exists()
     code, _, err = run(*arguments, '--jobs', 1, '--resume')
     assert (code, err) == (0, [])
     assert {p.name for p in out.iterdir()} == {'a.csv', 'a.json', 'a.png', 'tables'}
     assert json.loads((out / 'a.json').read_text())['frames'] == 80
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_while_they_start_ends_them_with_one_line(tmp_path, frames, number, jobs):
+    """Of a terminal, or of whatever ends a service or a job: its group gets the signal as a whole."""
+    if jobs > 1:
+        pytest.importorskip('distributed')
+    video, out = write_video(tmp_path / 'a.mp4', frames), tmp_path / 'out'
+    process = start(video, '--output', out, '--jobs', jobs, start_new_session=True,
+                    program=('-c', signalled('fer_ros.tools.process_video', number)))
+    _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err.splitlines()) == (128 + number, [
+        f'interrupted: finished inputs and partial CSV files are in {out}; continue with --resume'])
+    assert gone(process.pid, PATIENCE)
+
+
+def test_ctrl_c_before_an_input_is_processed_is_one_line(tmp_path):
+    program = """if True:
+        import signal
+        from fer_ros.tools import process_video
+        process_video.search = lambda *_, **__: signal.raise_signal(signal.SIGINT)
+        raise SystemExit(process_video.main())
+    """
+    process = start(tmp_path, program=('-c', program))
+    assert process.communicate(timeout=PATIENCE) == ('', 'process_video: interrupted\n')
+    assert process.returncode == 130
+
+
+def test_workers_that_cannot_start_are_told_in_one_line(tmp_path, frames):
+    pytest.importorskip('distributed')
+    (tmp_path / 'sitecustomize.py').write_text("""if True:
+    import os, sys
+    if 'spawn_main' in ' '.join(sys.orig_argv):
+        os._exit(1)
+    """)
+    code, _, err = run(write_video(tmp_path / 'a.mp4', frames), '--output', tmp_path / 'out', '--jobs', 2,
+                       env=os.environ | {'PYTHONPATH': str(tmp_path)})
+    assert code == 1
+    assert len(err) == 1 and '2 worker processes cannot be started' in err[0] and '--jobs; 1 ' in err[0]
 
 
 def test_sigterm_ends_all_processes(tmp_path, long_video):
