@@ -14,7 +14,8 @@ Their start is not counted: time begins with the first progress. The memory is t
 
 The limit of the machine is what two programs with one worker each, started together, are faster than one: what two
 workers of a cluster could reach if it cost nothing. The cost of the cluster is the time in which a worker takes an
-order and returns the finished part of a minute, without the analysis.
+order and returns the finished part of a minute, without the analysis. The share of decoding is that of processor time:
+what a decoder in hardware could save at most.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -39,6 +40,7 @@ import psutil
 from tqdm import tqdm
 
 from fer_ros.media.built_in_clip import BuiltInClip
+from fer_ros.media.video_file import VideoFile
 from fer_ros.media.video_writer import VideoWriter
 from fer_ros.perception.pipeline import FacePipeline, PipelineSettings
 from fer_ros.perception.seen_frame import SeenFace, SeenFrame
@@ -50,6 +52,8 @@ from fer_ros.recordings.runs import Workers, process_all
 from fer_ros.recordings.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+DECODED = 12.0
+"""Seconds of a recording of which the share of decoding is measured."""
 
 
 def main() -> None:
@@ -75,7 +79,9 @@ def main() -> None:
             return
         results = {'one process': _one_process(folder, options.repeat),
                    'several processes': _several(folder, options.minutes, options.files, options.hd),
-                   'limit of the machine': _limit(folder, folder / 'quarter.mp4'), 'part through Dask ms': _part_ms()}
+                   'limit of the machine': _limit(folder, folder / 'quarter.mp4'), 'part through Dask ms': _part_ms(),
+                   'decoding': {size: _decoding(folder / name) for name, size in
+                                (('quarter.mp4', '640×480'), ('hd.mp4', '1920×1080'))}}
     print(f'{os.cpu_count()} processors\n\n| | frames/s | frames per second of processor time |\n| --- | --- | --- |')
     for name, best in results['one process'].items():
         print(f'| {name} | {best["frames_per_s"]:.0f} | {best.get("frames_per_processor_s", math.nan):.0f} |')
@@ -84,6 +90,8 @@ def main() -> None:
         print(f'| {name} | {row["one"]:.1f} | {row["two"]:.1f} | {row["ratio"]:.2f} | {row["memory_mb"]:.0f} MB |')
     print(f'\nlimit of the machine: {results["limit of the machine"]:.2f}\n'
           f'part through Dask: {results["part through Dask ms"]:.0f} ms')
+    for size, share in results['decoding'].items():
+        print(f'decoding at {size}: {100 * share:.0f} % of the processor time')
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + '\n')
 
@@ -196,6 +204,19 @@ def _part_ms() -> float:
     finally:
         cluster.close()
     return 1000 * median(times[1:])
+
+
+def _decoding(video: Path) -> float:
+    """Fraction of the processor time of process_video that decoding takes, in the first seconds of a recording."""
+    with FacePipeline(PipelineSettings()) as pipeline:
+        start = time.process_time()
+        summary = process(find_inputs([str(video)])[0], video.parent / 'decoding', Settings(seconds=DECODED), pipeline)
+        whole = time.process_time() - start
+    with closing(VideoFile(video)) as file:
+        start = time.process_time()
+        for _ in range(summary['frames']):
+            file.advance()
+        return (time.process_time() - start) / whole
 
 
 def _part(number: int) -> bytes:

@@ -195,6 +195,7 @@ class VideoSource:
         path: the file.
         rate: frames per second; 0: that of the file.
         containers: FFmpeg's names of the containers that it may be.
+        hwaccel: kind of device that decodes it, as of `VideoFile`.
 
     Raises:
         SourceError: it is no video, or no frame of it can be decoded.
@@ -202,9 +203,9 @@ class VideoSource:
 
     live = False
 
-    def __init__(self, path: Path, rate: float = 0.0, containers: tuple[str, ...] = CONTAINERS):
+    def __init__(self, path: Path, rate: float = 0.0, containers: tuple[str, ...] = CONTAINERS, hwaccel: str = ''):
         self.name, self.warning = utf8(str(path)), ''
-        self._path, self._containers = path, containers
+        self._path, self._containers, self._hwaccel = path, containers, hwaccel
         self._video: VideoFile | None = None
         self._given_rate = rate
         self.rate = rate or STILL_RATE
@@ -222,7 +223,7 @@ class VideoSource:
         """Restart from the first frame."""
         self.close()
         try:
-            self._video = video = VideoFile(self._path, self._containers)
+            self._video = video = VideoFile(self._path, self._containers, self._hwaccel)
             first = video.advance()
         except PyAvMissing as error:
             raise SourceError(str(error)) from error

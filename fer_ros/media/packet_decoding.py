@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fer_ros.media.hardware_decoding import accelerator
 from fer_ros.media.image_decoding import MAX_PIXELS, ConversionError
 from fer_ros.media.packet_formats import FORMATS, packet_format
 from fer_ros.media.pyav import PyAvMissing, pyav, reason
@@ -37,13 +38,14 @@ class PacketDecoder:
 
     Args:
         packet_format: one of `FORMATS`.
+        hwaccel: kind of device that decodes them, which `hardware_decoding.check` accepts; '': the processor.
 
     Raises:
         ConversionError: PyAV is not installed, or its FFmpeg has no such decoder.
     """
 
-    def __init__(self, packet_format: str) -> None:
-        self.format = packet_format
+    def __init__(self, packet_format: str, hwaccel: str = '') -> None:
+        self.format, self._hwaccel = packet_format, hwaccel
         self.waiting = 0
         """Number of packets left out because they came before a key frame."""
         try:
@@ -60,7 +62,7 @@ class PacketDecoder:
         self._intact = False
 
     def _create(self) -> Any:
-        context = self._av.CodecContext.create(_CODECS[self.format], 'r')
+        context = self._av.CodecContext.create(_CODECS[self.format], 'r', accelerator(self._hwaccel))
         context.options = {'max_pixels': str(MAX_PIXELS)}
         context.thread_type, context.thread_count = 'SLICE', 1  # frame threads would hold images back
         return context

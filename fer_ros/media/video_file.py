@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fer_ros.media.file_names import library_name
+from fer_ros.media.hardware_decoding import accelerator
 from fer_ros.media.image_decoding import MAX_PIXELS
 from fer_ros.media.pyav import pyav
 from fer_ros.media.video_frames import FrameConverter
@@ -46,6 +47,7 @@ class VideoFile:
     Args:
         path: the file.
         containers: FFmpeg's names of the containers that it may be.
+        hwaccel: kind of device that decodes it, which `hardware_decoding.check` accepts; '': the processor.
 
     Raises:
         VideoFileError: no frame can be decoded.
@@ -53,7 +55,7 @@ class VideoFile:
         OSError: the file cannot be read.
     """
 
-    def __init__(self, path: Path, containers: tuple[str, ...] = CONTAINERS) -> None:
+    def __init__(self, path: Path, containers: tuple[str, ...] = CONTAINERS, hwaccel: str = '') -> None:
         self._av = pyav()
         self._stack = ExitStack()
         self.time_ns = 0
@@ -68,7 +70,7 @@ class VideoFile:
         self._decoded: Iterator[Any] = iter(())
         self._first_ns: int | None = None
         try:
-            self._open(path, containers)
+            self._open(path, containers, hwaccel)
         except self._av.FFmpegError as error:
             self.close()
             if isinstance(error, OSError) and not isinstance(error, (EOFError, self._av.error.ArgumentError)):
@@ -78,12 +80,13 @@ class VideoFile:
             self.close()
             raise
 
-    def _open(self, path: Path, containers: tuple[str, ...]) -> None:
+    def _open(self, path: Path, containers: tuple[str, ...], hwaccel: str) -> None:
         name = self._stack.enter_context(library_name(path))
         options = {'protocol_whitelist': 'file', 'format_whitelist': ','.join(containers),
                    'max_pixels': str(MAX_PIXELS)}
         self._container = self._stack.enter_context(
-            self._av.open(f'file:{name}', options=options, metadata_errors='replace', timeout=PATIENCE))
+            self._av.open(f'file:{name}', options=options, metadata_errors='replace', timeout=PATIENCE,
+                          hwaccel=accelerator(hwaccel)))
         stream = self._container.streams.best('video')
         if stream is None or stream.disposition & self._av.stream.Disposition.attached_pic:
             raise VideoFileError('it contains no video')

@@ -92,12 +92,13 @@ class FrameReader(Protocol):
         """Release the recording."""
 
 
-def open_reader(item: Input, topic: str = '') -> FrameReader:
+def open_reader(item: Input, topic: str = '', hwaccel: str = '') -> FrameReader:
     """Open the reader of an input.
 
     Args:
         item: the input.
         topic: image topic of a bag; required only if there are several.
+        hwaccel: kind of device that decodes video, as of `VideoFile`.
 
     Raises:
         InputError: it cannot be read, or contains no images.
@@ -107,8 +108,8 @@ def open_reader(item: Input, topic: str = '') -> FrameReader:
             return CameraReader(item.source)
         path = item.local()
         if item.kind == 'bag':
-            return BagReader(path, topic)
-        return PhotoReader(path) if item.kind == 'photos' else VideoReader(path)
+            return BagReader(path, topic, hwaccel)
+        return PhotoReader(path) if item.kind == 'photos' else VideoReader(path, hwaccel)
     except (SourceError, OSError) as error:
         raise InputError(without_errno(error)) from error
 
@@ -120,9 +121,9 @@ class VideoReader:
     applied. Where the times are missing, decrease or leap by more than a day, they are derived from the frame rate.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, hwaccel: str = ''):
         self._path = path
-        self._source = VideoSource(path)
+        self._source = VideoSource(path, hwaccel=hwaccel)
         self.rate, self.expected = self._source.rate, self._source.expected
         self._times = FileTimes(0)
         self._begin_again()
@@ -219,8 +220,8 @@ class BagReader:
     still. Video packets are decoded from the first key frame on, and after damage from the next one.
     """
 
-    def __init__(self, path: Path, topic: str = ''):
-        self._path, self._unreadable, self._why = path, 0, ''
+    def __init__(self, path: Path, topic: str = '', hwaccel: str = ''):
+        self._path, self._hwaccel, self._unreadable, self._why = path, hwaccel, 0, ''
         self._decoder: PacketDecoder | None = None
         self._waiting = 0
         self._sent: deque[int] = deque()
@@ -344,7 +345,7 @@ class BagReader:
                 if self._decoder is None or self._decoder.format != kind:
                     self._waiting += self._decoder.waiting if self._decoder else 0
                     self._sent.clear()
-                    self._decoder = PacketDecoder(kind)
+                    self._decoder = PacketDecoder(kind, self._hwaccel)
                 if wanted:
                     self._sent.append(index)
                 waiting, tag = self._decoder.waiting, (index, stamp_ns, message.recorded_ns)

@@ -91,7 +91,7 @@ def analyse(order: Order, worker: str = '', progress: Callable[[int], None] = la
         return Answer(error=' '.join(str(error).split()), elsewhere='pipeline', worker=worker)
     records, last = [], time.monotonic()
     try:
-        with closing(open_reader(item, order.settings.topic)) as reader:
+        with closing(open_reader(item, order.settings.topic, order.settings.hwaccel)) as reader:
             for record, _ in analysed(reader, order.part, order.settings, analyser):
                 records.append(record)
                 if time.monotonic() - last > REPORTS:

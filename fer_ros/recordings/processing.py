@@ -40,7 +40,7 @@ def finished(item: Input, folder: Path, settings: Settings) -> bool:
     summary, wanted = _summary(folder, item), asdict(settings)
     if not summary:
         return False
-    known = {'format': 'csv', 'part_s': wanted['part_s'], **(summary.get('settings') or {})}
+    known = {'format': 'csv', 'part_s': wanted['part_s'], 'hwaccel': '', **(summary.get('settings') or {})}
     if wanted['format'] == 'csv':  # it is written with each format
         known['format'] = 'csv'
     return summary.get('input') == item.identity() and known == wanted
@@ -107,7 +107,7 @@ def process(item: Input, folder: Path, settings: Settings, pipeline: 'FacePipeli
     """
     from fer_ros.recordings.joining import Joiner  # late, as the pipeline: what it imports takes time
     check_owner(item, folder)
-    with closing(open_reader(item, settings.topic)) as reader:
+    with closing(open_reader(item, settings.topic, settings.hwaccel)) as reader:
         parts = reader.parts(settings.part_s, settings.seconds, settings.every)
         with closing(open_outputs(item, folder, settings, reader, quick)) as outputs:
             joiner = Joiner(item, settings, pipeline.follower, outputs, watch or (lambda image, frame: None))

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from fer_ros.media import rotation
+from fer_ros.media import hardware_decoding, rotation
+from fer_ros.media.pyav import PyAvMissing
 from fer_ros.parameters import FER_NODE, defaults
 from fer_ros.perception import PipelineError
 
@@ -43,13 +44,15 @@ class Settings:
     """One of `FORMATS`: parquet writes the faces as Parquet too."""
     part_s: float = 60.0
     """Seconds of the parts into which a long recording is cut."""
+    hwaccel: str = ''
+    """Kind of device that decodes video, by FFmpeg's name; empty: the processor."""
 
 
 def create_pipeline(settings: Settings) -> 'FacePipeline':
     """Create the pipeline of a run.
 
     Raises:
-        PipelineError: the model, the device, the runtime, the detector or the rotation cannot be used as asked.
+        PipelineError: the model, a device, the runtime, the detector or the rotation cannot be used as asked.
     """
     # Imported late: torch and MediaPipe take seconds, and a mistake in the arguments should be reported at once.
     from fer_ros.perception.pipeline import FacePipeline
@@ -68,8 +71,9 @@ def create_analyser(settings: Settings) -> 'FrameAnalyser':
 
 def _created(kind: Callable[['PipelineSettings'], Created], settings: Settings) -> Created:
     try:
+        hardware_decoding.check(settings.hwaccel)
         return kind(pipeline_settings(settings))
-    except ValueError as error:  # a value out of range
+    except (ValueError, PyAvMissing) as error:  # a value out of range, or a decoder that is not here
         raise PipelineError(str(error)) from error
 
 

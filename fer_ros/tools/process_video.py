@@ -44,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
                         seconds=options.seconds, rotate=options.rotate, annotated=options.annotated,
                         model=options.model, device=options.device, runtime=options.runtime,
                         precision=options.precision, detector=options.detector, detector_model=options.detector_model,
-                        format=options.format, part_s=options.part_seconds)
+                        format=options.format, part_s=options.part_seconds, hwaccel=options.hwaccel)
     if options.format == 'parquet':
         try:
             faces_parquet.check()
@@ -273,6 +273,9 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--part-seconds', type=_number(1, 86_400, float), default=Settings().part_s, metavar='S',
                         help='length of the parts into which long recordings are cut; the search for faces begins anew '
                         'at each (default: %(default)s)')
+    parser.add_argument('--hwaccel', default='', metavar='KIND',
+                        help='decode video with this kind of device, by the name that FFmpeg has for it: cuda for '
+                        'GPUs of NVIDIA; the processor decodes codecs that the device lacks')
     parser.add_argument('--resume', action='store_true',
                         help='skip inputs that were finished with the same settings, and parts of them')
     parser.add_argument('--model', default='', help=_described('model'))

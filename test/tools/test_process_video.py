@@ -197,6 +197,16 @@ def test_ctrl_c_before_an_input_is_processed_is_one_line(tmp_path):
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_a_decoder_that_no_computer_has_is_told_in_one_line(tmp_path, frames, jobs):
+    if jobs > 1:
+        pytest.importorskip('distributed')
+    code, _, err = run(write_video(tmp_path / 'a.mp4', frames), '--output', tmp_path / 'out', '--jobs', jobs,
+                       '--hwaccel', 'abacus')
+    assert code == 1
+    assert len(err) == 1 and err[0].startswith("process_video: video cannot be decoded with 'abacus': this FFmpeg ")
+
+
 def test_workers_that_cannot_start_are_told_in_one_line(tmp_path, frames):
     pytest.importorskip('distributed')
     (tmp_path / 'sitecustomize.py').write_text("""if True:
