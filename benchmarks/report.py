@@ -240,8 +240,8 @@ def _process_video(tables: dict[str, dict]) -> str:
     lines += ['', 'Two programs with one worker each, started together, are '
               f'{tables["limit of the machine"]:.2f} times as fast as one: what the machine gives to two workers. Dask '
               f'takes {tables["part through Dask ms"]:.0f} ms for a part of a minute. Decoding takes '
-              + ' and '.join(f'{100 * share:.0f} % of the processor time at {size}'
-                             for size, share in tables['decoding'].items()) + '.']
+              + ' and '.join(f'{100 * share:.0f} % at {size}' for size, share in tables['decoding'].items())
+              + ' of the processor time.']
     return '\n'.join(lines)
 
 
