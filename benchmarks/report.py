@@ -237,11 +237,11 @@ def _process_video(tables: dict[str, dict]) -> str:
               '| --- | ---: | ---: | ---: | ---: |']
     lines += [f'| {name} | {row["one"]:.0f} | {row["two"]:.0f} | {row["ratio"]:.2f} | {row["memory_mb"]:.0f} MB |'
               for name, row in tables['several processes'].items()]
+    decoding = ' and '.join(f'{100 * share:.0f} % at {size}' for size, share in tables['decoding'].items())
     lines += ['', 'Two programs with one worker each, started together, are '
               f'{tables["limit of the machine"]:.2f} times as fast as one: what the machine gives to two workers. Dask '
-              f'takes {tables["part through Dask ms"]:.0f} ms for a part of a minute. Decoding takes '
-              + ' and '.join(f'{100 * share:.0f} % at {size}' for size, share in tables['decoding'].items())
-              + ' of the processor time.']
+              f'takes {tables["part through Dask ms"]:.0f} ms for a part of a minute. Of the processor '
+              f'time, decoding takes {decoding}.']
     return '\n'.join(lines)
 
 
