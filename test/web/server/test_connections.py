@@ -327,7 +327,7 @@ def test_who_does_not_read_is_dropped():
         site.guard.close = closed
         clients = unread(site)
         wait(lambda: len(dropped) == len(clients))
-        assert not site.guard._by_transport
+        wait(lambda: not site.guard._by_transport)
         assert site.connect(site.head()).recv(12) == b'HTTP/1.1 200'
         for client in clients:
             client.close()
