@@ -43,8 +43,4 @@ def check(device: str) -> None:
 
 def accelerator(device: str) -> Any:
     """What PyAV takes to decode with a kind of device, and in software what it cannot decode; '': None."""
-    if not device:
-        return None
-    pyav()
-    from av.codec.hwaccel import HWAccel
-    return HWAccel(device)
+    return pyav().codec.hwaccel.HWAccel(device) if device else None

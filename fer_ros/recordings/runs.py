@@ -3,11 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fer_ros.recordings.child_processes import ChildProcesses
 from fer_ros.recordings.inputs import Input
 from fer_ros.recordings.outcomes import Ended, Outcome, PoolError, Progress
 from fer_ros.recordings.settings import Settings
+
+if TYPE_CHECKING:
+    from fer_ros.recordings.cluster_run import ClusterRun
 
 __all__ = ['Outcome', 'PoolError', 'Workers', 'process_all']
 
@@ -59,19 +63,10 @@ def process_all(items: Sequence[Input], folder: Path, settings: Settings, worker
         if files and not workers.cluster:
             runs.append(ChildProcesses(files, folder, settings, 1, resume))
         elif files:
-            # Late: without a cluster nothing of Dask is imported, which takes a second.
-            from fer_ros.recordings.cluster import Cluster
-            from fer_ros.recordings.cluster_run import ClusterRun
             try:
-                cluster = Cluster(workers.jobs, workers.scheduler, workers.dashboard)
+                runs.append(_cluster_run(files, folder, settings, workers, resume, tell))
             except PoolError:
                 if not stopped():  # the signal may have ended the workers too
-                    raise
-            else:
-                try:
-                    runs.append(ClusterRun(files, folder, settings, cluster, resume, tell))
-                except BaseException:
-                    cluster.close()
                     raise
         while any(run.busy for run in runs):
             if stopped():
@@ -83,3 +78,16 @@ def process_all(items: Sequence[Input], folder: Path, settings: Settings, worker
     finally:
         for run in runs:
             run.close()
+
+
+def _cluster_run(files: Sequence[Input], folder: Path, settings: Settings, workers: Workers, resume: bool,
+                 tell: Callable[[str], None]) -> 'ClusterRun':
+    # Late: without a cluster nothing of Dask is imported, which takes a second.
+    from fer_ros.recordings.cluster import Cluster
+    from fer_ros.recordings.cluster_run import ClusterRun
+    cluster = Cluster(workers.jobs, workers.scheduler, workers.dashboard)
+    try:
+        return ClusterRun(files, folder, settings, cluster, resume, tell)
+    except BaseException:
+        cluster.close()
+        raise

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from msfernet_support import face_set, write_split
-from process_tree import children, gone, signalled
+from process_tree import gone, signalled, spawned
 
 from fer_ros.msfernet.data_parallel import ALONE, Peer, peers
 from fer_ros.msfernet.network import MSFERNet
@@ -100,11 +100,6 @@ def wait_for_checkpoint(process, out):
         time.sleep(0.005)
 
 
-def siblings(pid):
-    """The other processes of the training of `pid`."""
-    return [child for child in children(pid) if 'spawn_main' in Path(f'/proc/{child}/cmdline').read_text()]
-
-
 def local_addresses_of_listening_sockets(pid):
     inodes = {os.readlink(fd) for fd in Path(f'/proc/{pid}/fd').iterdir() if fd.is_symlink()}
     rows = [line.split() for name in ('tcp', 'tcp6') for line in Path(f'/proc/net/{name}').read_text().splitlines()[1:]]
@@ -116,7 +111,7 @@ def test_a_run_that_was_stopped_resumes_to_the_same_bits(arguments, tmp_path, ca
     parts = tmp_path / 'parts'
     process = start(arguments, parts, ('-c', PAUSING))
     wait_for_checkpoint(process, parts)
-    others = siblings(process.pid)
+    others = spawned(process.pid)
     for pid in (process.pid, *others):
         assert set(local_addresses_of_listening_sockets(pid)) <= {'0100007F'}, 'open to other machines'
     process.send_signal(signal.SIGINT)
@@ -144,7 +139,7 @@ def test_a_killed_process_ends_the_run_with_one_line(arguments, tmp_path):
     arguments[-1] = '1000'
     process = start(arguments, tmp_path / 'run')
     wait_for_checkpoint(process, tmp_path / 'run')
-    os.kill(siblings(process.pid)[0], signal.SIGKILL)
+    os.kill(spawned(process.pid)[0], signal.SIGKILL)
     error = process.communicate(timeout=120)[1]
     assert process.returncode == 1
     # Python adds a warning about the lock of the killed one's progress bar.

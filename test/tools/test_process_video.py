@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from process_tree import children, gone, signalled
+from process_tree import children, gone, signalled, spawned
 
 from fer_ros.recordings.inputs import find_inputs
 from fer_ros.recordings.processing import Settings, finished
@@ -221,26 +221,20 @@ def test_workers_that_cannot_start_are_told_in_one_line(tmp_path, frames):
 
 
 def test_sigterm_ends_all_processes(tmp_path, long_video):
-    process = start(long_video, '--output', tmp_path / 'out')
+    process = start(long_video, '--output', tmp_path / 'out', start_new_session=True)
     wait(lambda: rows(tmp_path / 'out' / 'long.partial.csv'), process)
-    started = children(process.pid)
-    assert started
+    assert children(process.pid)
     process.terminate()
     process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
-    end = time.monotonic() + PATIENCE  # multiprocessing's own helper ends after its parent
-    while any(Path(f'/proc/{child}').exists() for child in started):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    assert gone(process.pid, PATIENCE)
 
 
 def test_a_process_that_dies_fails_one_input(tmp_path, frames, long_video):
     out = tmp_path / 'out'
     process = start(long_video, write_video(tmp_path / 'z.mp4', frames), '--output', out, '--jobs', 1)
     wait(lambda: (out / 'long.partial.csv').exists(), process)
-    worker = next(c for c in children(process.pid)
-                  if b'spawn_main' in Path(f'/proc/{c}/cmdline').read_bytes())
-    os.kill(worker, signal.SIGKILL)
+    os.kill(spawned(process.pid)[0], signal.SIGKILL)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert f'{long_video}: its process died with signal 9' in err
